@@ -1,0 +1,225 @@
+"""The one validated configuration schema; `configs/quick.yaml` and `configs/paper.yaml` are instances of it."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+from tinyloc.errors import InputError
+from tinyloc.files import shipped
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Strict(BaseModel):
+    """An unknown key is an error, and a configuration never changes after it was read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# ── data ─────────────────────────────────────────────────────────────────────────────────────────
+class ShibData(Strict):
+    """The SHIB recordings: real, found on disk, never part of the project."""
+
+    kind: Literal["shib"]
+    protocol: Literal["leave-one-participant-out"] = "leave-one-participant-out"
+    gateways: list[str] = ["living", "kitchen", "stairs", "bedroom"]
+    rooms: list[str] = ["livingroom", "kitchen", "stairs", "bedroom"]
+
+
+class HouseData(Strict):
+    """A simulated house: a fingerprint walk to train on, several days of free living to test on."""
+
+    kind: Literal["house"]
+    protocol: Literal["fingerprint-to-living"] = "fingerprint-to-living"
+    seed: int = 7
+    fingerprint_minutes: Positive = Field(30.0, description="length of each scripted walk")
+    fingerprint_walks: PositiveInt = 2
+    living_minutes: Positive = Field(30.0, description="length of each free-living recording")
+    living_recordings: PositiveInt = 4
+
+
+class CsvData(Strict):
+    """Anyone's own packets: CSV files in the SHIB columns, one file a recording."""
+
+    kind: Literal["csv"]
+    folder: Path
+    protocol: Literal["leave-one-participant-out"] = "leave-one-participant-out"
+    gateways: list[str] = Field(min_length=1)
+    rooms: list[str] = Field(min_length=2)
+
+
+Data = Annotated[ShibData | HouseData | CsvData, Field(discriminator="kind")]
+
+
+class Features(Strict):
+    bin_s: Positive = Field(1.0, description="seconds a step")
+    silent_dbm: float = Field(-120.0, description="RSSI of a gateway that heard nothing in the step, dBm")
+    max_gap_s: Positive = Field(5.0, description="a longer pause between packets ends a segment, s")
+
+
+class Windows(Strict):
+    length: PositiveInt = Field(20, description="steps a window")
+    train_hop: PositiveInt = 2
+    test_hop: PositiveInt = 1
+    validation_share: Annotated[float, Field(gt=0, lt=0.5)] = Field(
+        0.15, description="the last part of every training segment, kept for early stopping"
+    )
+
+
+# ── models ───────────────────────────────────────────────────────────────────────────────────────
+class Training(Strict):
+    """RAdam inside Lookahead, early stopping on validation accuracy."""
+
+    epochs: PositiveInt = 300
+    batch: PositiveInt = 1024
+    learning_rate: Positive = 1e-4
+    lookahead_k: PositiveInt = 5
+    lookahead_alpha: Fraction = 0.5
+    patience: PositiveInt = 30
+    gradient_clip: Positive | None = None
+
+
+class Distillation(Strict):
+    """Soft targets of a teacher: loss = (1 - alpha) * hard + alpha * temperature² * KL(teacher || student)."""
+
+    teacher: str
+    temperature: Positive = 2.0
+    alpha: Fraction = 0.5
+
+
+class Neural(Strict):
+    training: Training = Training()
+    distillation: Distillation | None = None
+
+
+class MdcsaModel(Neural):
+    family: Literal["mdcsa"]
+    d: PositiveInt = 256
+    kernels: list[PositiveInt] = [1, 4, 7]
+    dropout: Fraction = 0.15
+
+
+class MambaModel(Neural):
+    family: Literal["mamba"]
+    d: PositiveInt = 16
+    n_state: PositiveInt = 8
+    d_conv: PositiveInt = 4
+    expand: PositiveInt = 2
+    layers: PositiveInt = 1
+    dropout: Fraction = 0.0
+
+
+class ForestModel(Strict):
+    family: Literal["forest"]
+    trees: PositiveInt = 300
+
+
+class NeighboursModel(Strict):
+    family: Literal["neighbours"]
+    k: PositiveInt = 7
+
+
+Model = Annotated[MdcsaModel | MambaModel | ForestModel | NeighboursModel, Field(discriminator="family")]
+
+
+# ── after training ───────────────────────────────────────────────────────────────────────────────
+class Export(Strict):
+    """A trained model as `.tflite`, run in TFLite Micro over the test windows."""
+
+    model: str
+    kinds: list[Literal["float32", "int8"]] = Field(min_length=1)
+    calibration_windows: PositiveInt = 200
+
+
+class Device(Strict):
+    """An exported model, compiled to C and run on a board in QEMU."""
+
+    model: str
+    kind: Literal["float32", "int8"]
+    board: Literal["mps2-an386"] = "mps2-an386"
+    ram_kb: PositiveInt
+    windows: PositiveInt = Field(400, description="test windows (or steps) in one QEMU run")
+
+
+class Config(Strict):
+    name: str
+    seeds: list[int] = Field(min_length=1)
+    datasets: dict[str, Data] = Field(min_length=1)
+    features: Features = Features()
+    windows: Windows = Windows()
+    models: dict[str, Model] = Field(min_length=1)
+    exports: list[Export] = []
+    devices: list[Device] = []
+
+    @model_validator(mode="after")
+    def names_exist(self) -> "Config":
+        for name, model in self.models.items():
+            distillation = getattr(model, "distillation", None)
+            if distillation and distillation.teacher not in self.models:
+                raise ValueError(f"models.{name}.distillation.teacher: no model is called {distillation.teacher!r}")
+            if distillation and getattr(self.models[distillation.teacher], "distillation", None):
+                raise ValueError(f"models.{name}.distillation.teacher: {distillation.teacher!r} is itself distilled")
+        for i, export in enumerate(self.exports):
+            if not isinstance(self.models.get(export.model), Neural):
+                raise ValueError(f"exports.{i}.model: no neural model is called {export.model!r}")
+            if "int8" in export.kinds and isinstance(self.models[export.model], MambaModel):
+                raise ValueError(f"exports.{i}.kinds: int8 is for MDCSA; Mamba {export.model!r} stays float32")
+        exported = {(e.model, kind) for e in self.exports for kind in e.kinds}
+        for i, device in enumerate(self.devices):
+            if (device.model, device.kind) not in exported:
+                raise ValueError(f"devices.{i}: {device.model}.{device.kind} is not among the exports")
+        return self
+
+
+def read(path: Path) -> Config:
+    """Read and validate a configuration file.
+
+    Raises InputError: one line with file, key, value and the nearest key that exists.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such configuration file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: a configuration is a mapping of keys to values; start from configs/quick.yaml")
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(f"{path}: {_first(error)}") from None
+
+
+def profile(name: str) -> Config:
+    """The configuration of a profile that ships with the library: `quick` or `paper`."""
+    folder = shipped("configs")
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        names = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
+        raise InputError(f"profile {name!r}: no such profile; there are {names}")
+    return read(path)
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        key = str(problem["loc"][-1])
+        near = difflib.get_close_matches(key, _all_keys(), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "remove it"
+        return f"{where}: no such key; {hint}{more}"
+    if problem["type"] == "value_error":
+        return f"{problem['ctx']['error']}{more}"
+    return f"{where}: {problem['msg']} (value {problem['input']!r}){more}"
+
+
+def _all_keys() -> list[str]:
+    kinds: list[type[BaseModel]] = [Config]
+    for kind in kinds[0].__bases__[0].__subclasses__():
+        kinds += [kind, *kind.__subclasses__()]
+    return sorted({key for kind in kinds for key in kind.model_fields})

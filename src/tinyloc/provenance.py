@@ -1,0 +1,47 @@
+"""What made a result: version, commit, libraries, machine."""
+
+import platform
+import subprocess
+from functools import cache
+from importlib import metadata
+
+from tinyloc import __version__
+from tinyloc.files import PACKAGE, sha256
+
+LIBRARIES = ("numpy", "pandas", "scikit-learn", "torch", "tensorflow", "tflite-micro")
+
+
+@cache
+def commit() -> str:
+    """The git commit of the code that runs, with `+changes` where files differ; `unknown` outside git."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(PACKAGE), *words], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--", ".")
+        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def record() -> dict:
+    """What every results file says of its making. No wall time: the same seed gives the same file."""
+    return {
+        "tinyloc": __version__,
+        "commit": commit(),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "libraries": {name: metadata.version(name) for name in LIBRARIES},
+    }
+
+
+def code_digest(*packages: str) -> str:
+    """A digest of the sources of the named parts of tinyloc (`data`, `models`, `config.py`, …)."""
+    files = []
+    for name in packages:
+        path = PACKAGE / name
+        files += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    return sha256(*(part for f in files for part in (str(f.relative_to(PACKAGE)).encode(), f.read_bytes())))

@@ -160,14 +160,20 @@ class Config(Strict):
         for name, model in self.models.items():
             distillation = getattr(model, "distillation", None)
             if distillation and distillation.teacher not in self.models:
-                raise ValueError(f"models.{name}.distillation.teacher: no model is called {distillation.teacher!r}")
+                raise ValueError(
+                    f"models.{name}.distillation.teacher: no model is called {distillation.teacher!r}"
+                )
             if distillation and getattr(self.models[distillation.teacher], "distillation", None):
-                raise ValueError(f"models.{name}.distillation.teacher: {distillation.teacher!r} is itself distilled")
+                raise ValueError(
+                    f"models.{name}.distillation.teacher: {distillation.teacher!r} is itself distilled"
+                )
         for i, export in enumerate(self.exports):
             if not isinstance(self.models.get(export.model), Neural):
                 raise ValueError(f"exports.{i}.model: no neural model is called {export.model!r}")
             if "int8" in export.kinds and isinstance(self.models[export.model], MambaModel):
-                raise ValueError(f"exports.{i}.kinds: int8 is for MDCSA; Mamba {export.model!r} stays float32")
+                raise ValueError(
+                    f"exports.{i}.kinds: int8 is for MDCSA; Mamba {export.model!r} stays float32"
+                )
         exported = {(e.model, kind) for e in self.exports for kind in e.kinds}
         for i, device in enumerate(self.devices):
             if (device.model, device.kind) not in exported:
@@ -187,7 +193,9 @@ def read(path: Path) -> Config:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
-        raise InputError(f"{path}: a configuration is a mapping of keys to values; start from configs/quick.yaml")
+        raise InputError(
+            f"{path}: a configuration is a mapping of keys to values; start from configs/quick.yaml"
+        )
     try:
         return Config.model_validate(raw)
     except ValidationError as error:

@@ -6,7 +6,7 @@ from functools import cache
 from importlib import metadata
 
 from tinyloc import __version__
-from tinyloc.files import PACKAGE, sha256
+from tinyloc.files import PACKAGE, sha256, shipped
 
 LIBRARIES = ("numpy", "pandas", "scikit-learn", "torch", "tensorflow", "tflite-micro")
 
@@ -43,5 +43,12 @@ def code_digest(*packages: str) -> str:
     files = []
     for name in packages:
         path = PACKAGE / name
-        files += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+        files += sorted(p for p in path.rglob("*") if p.suffix in {".py", ".j2"}) if path.is_dir() else [path]
     return sha256(*(part for f in files for part in (str(f.relative_to(PACKAGE)).encode(), f.read_bytes())))
+
+
+def firmware_digest() -> str:
+    """A digest of the C sources that a device run is built from."""
+    root = shipped("firmware")
+    files = sorted(p for p in root.rglob("*") if p.suffix in {".c", ".h", ".ld", ".s", ".S"})
+    return sha256(*(part for f in files for part in (str(f.relative_to(root)).encode(), f.read_bytes())))

@@ -1,0 +1,287 @@
+"""The command line. Every command is a thin shell over the library; a user's mistake is one line and exit code 2."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tinyloc import __version__
+from tinyloc.errors import InputError
+from tinyloc.files import REPOSITORY
+
+app = typer.Typer(
+    name="tinyloc",
+    help="Room-level indoor localisation, from Bluetooth packets to a Cortex-M.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Packets: look at them, simulate them, prepare them.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+ConfigOption = Annotated[
+    str, typer.Option("--config", "-c", help="A profile (quick, paper) or a configuration file (.yaml).")
+]
+RootOption = Annotated[
+    Path | None,
+    typer.Option("--root", help="Where results lie [default: build/<name of the configuration>]."),
+]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Processes [default: all cores].")
+]
+DatasetOption = Annotated[str, typer.Option("--dataset", "-d", help="A data set of the configuration.")]
+ModelOption = Annotated[str, typer.Option("--model", "-m", help="A model of the configuration.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the run.")]
+
+
+def _study(config: str, root: Path | None, workers: int | None) -> Any:
+    from tinyloc.study import Study
+
+    return Study.open(config, root, workers=workers)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+# ── data ─────────────────────────────────────────────────────────────────────────────────────────
+@data_app.command("check")
+def data_check(
+    path: Annotated[Path, typer.Argument(help="A CSV of packets in the SHIB columns.")],
+    gateways: Annotated[str, typer.Option(help="Known gateways, comma separated [default: any].")] = "",
+    rooms: Annotated[str, typer.Option(help="Known rooms, comma separated [default: any].")] = "",
+) -> None:
+    """Check a CSV of packets and say what is in it."""
+    from tinyloc.data.packets import describe, read_csv
+
+    typer.echo(describe(read_csv(path, _names(gateways) or None, _names(rooms) or None)))
+
+
+@data_app.command("simulate")
+def data_simulate(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for one CSV a recording.")],
+    seed: Annotated[int, typer.Option(help="Seed of the house and of its people.")] = 7,
+) -> None:
+    """Simulate a house and write its packets as CSV files, one a recording."""
+    from tinyloc.config import HouseData
+    from tinyloc.data.packets import write_csv
+    from tinyloc.data.simulate import simulate
+
+    dataset = simulate("house", HouseData(kind="house", seed=seed))
+    for recording in dataset.recordings:
+        path = out / f"{recording.name}.csv"
+        write_csv(path, recording.packets)
+        typer.echo(f"{path}: {len(recording.packets)} packets, {recording.phase}")
+
+
+@data_app.command("prepare")
+def data_prepare(
+    config: ConfigOption = "quick",
+    dataset: DatasetOption = "house",
+    root: RootOption = None,
+) -> None:
+    """Packets -> steps and folds of one data set of a configuration."""
+    prepared = _study(config, root, None).prepared(dataset)
+    total = sum(len(s.room) for s in prepared.steps)
+    typer.echo(
+        f"{dataset}: {len(prepared.steps)} recordings, {total} steps, {len(prepared.folds)} folds. {prepared.origin}"
+    )
+
+
+# ── models ───────────────────────────────────────────────────────────────────────────────────────
+@app.command()
+def train(
+    dataset: DatasetOption,
+    model: ModelOption,
+    config: ConfigOption = "quick",
+    seed: SeedOption = 0,
+    root: RootOption = None,
+    workers: WorkersOption = None,
+) -> None:
+    """Train a model on every fold of a data set and score it."""
+    study = _study(config, root, workers)
+    if _teacher(study, model):
+        raise InputError(f"model {model!r}: it has a teacher; use `tinyloc distil`")
+    _scores(study.fit(dataset, model, seed))
+
+
+@app.command()
+def distil(
+    dataset: DatasetOption,
+    model: ModelOption,
+    config: ConfigOption = "quick",
+    seed: SeedOption = 0,
+    root: RootOption = None,
+    workers: WorkersOption = None,
+) -> None:
+    """Train a student with its teacher's soft targets (and the teacher first, where it is missing)."""
+    study = _study(config, root, workers)
+    if not _teacher(study, model):
+        raise InputError(f"model {model!r}: it has no teacher in the configuration; use `tinyloc train`")
+    _scores(study.fit(dataset, model, seed))
+
+
+def _teacher(study: Any, model: str) -> str | None:
+    settings = study.config.models.get(model)
+    distillation = getattr(settings, "distillation", None)
+    return distillation.teacher if distillation else None
+
+
+def _scores(folder: Path) -> None:
+    from tinyloc.files import read_json
+
+    metrics = read_json(folder / "metrics.json")
+    for name, fold in metrics["folds"].items():
+        typer.echo(
+            f"  fold {name}: macro F1 {fold['macro_f1']:.4f}, accuracy {fold['accuracy']:.4f}, {fold['n']} rows"
+        )
+    mean = metrics["macro_f1"]
+    typer.echo(
+        f"{folder}: macro F1 {mean['mean']:.4f} (95 % interval {mean['low']:.4f} to {mean['high']:.4f})"
+    )
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="A trained fold's model.pt.")],
+    packets: Annotated[Path, typer.Argument(help="A CSV of packets in the SHIB columns.")],
+    config: ConfigOption = "quick",
+) -> None:
+    """Score a trained model on a recording of your own."""
+    from tinyloc.data.features import steps
+    from tinyloc.data.packets import Dataset, Recording, read_csv
+    from tinyloc.evaluation.metrics import evaluate as score
+    from tinyloc.training import checkpoint as checkpoints
+    from tinyloc.training.run import predict_steps
+
+    study = _study(config, None, None)
+    trained = checkpoints.load(checkpoint)
+    table = read_csv(packets, list(trained.gateways), list(trained.rooms))
+    recording = Recording(packets.stem, packets.stem, "living", table)
+    dataset = Dataset(packets.stem, trained.gateways, trained.rooms, (recording,), f"packets of {packets}")
+    rows = predict_steps(trained, [steps(recording, dataset, study.config.features)], study.config.windows)
+    fold = score({"packets": rows}, trained.rooms)["folds"]["packets"]
+    typer.echo(f"macro F1 {fold['macro_f1']:.4f}, accuracy {fold['accuracy']:.4f} over {fold['n']} windows")
+    for room, value in fold["per_room_f1"].items():
+        typer.echo(f"  {room}: F1 {value:.4f}" if value is not None else f"  {room}: not visited")
+
+
+# ── microcontroller ──────────────────────────────────────────────────────────────────────────────
+@app.command()
+def export(
+    dataset: DatasetOption,
+    model: ModelOption,
+    kind: Annotated[str, typer.Option("--kind", "-k", help="float32 or int8.")],
+    config: ConfigOption = "quick",
+    seed: SeedOption = 0,
+    root: RootOption = None,
+    workers: WorkersOption = None,
+) -> None:
+    """Write a trained model as .tflite and score it in TFLite Micro."""
+    _scores(_study(config, root, workers).export(dataset, model, kind, seed))
+
+
+@app.command("compile")
+def compile_(
+    path: Annotated[Path, typer.Argument(metavar="MODEL.tflite")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the C sources and the report.")],
+    ram: Annotated[str | None, typer.Option(help="Refuse a model that needs more, e.g. 64K.")] = None,
+) -> None:
+    """Compile a .tflite ahead of time into C: no heap, no interpreter, weights in flash, one planned arena."""
+    from tinyloc.aot.compiler import compile_model
+
+    compile_model(path, out, ram=_bytes(ram) if ram else None)
+    typer.echo((out / "report.txt").read_text(encoding="utf-8").rstrip())
+
+
+@app.command()
+def run(
+    path: Annotated[Path | None, typer.Argument(metavar="[MODEL.tflite]")] = None,
+    windows: Annotated[Path | None, typer.Argument(metavar="[WINDOWS.npz]")] = None,
+    board: Annotated[str, typer.Option(help="The board that QEMU plays.")] = "mps2-an386",
+    ram: Annotated[str, typer.Option(help="RAM of the device, e.g. 64K.")] = "64K",
+    config: ConfigOption = "quick",
+    dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Stage form: a data set.")] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Stage form: a model.")] = None,
+    kind: Annotated[str | None, typer.Option("--kind", "-k", help="Stage form: float32 or int8.")] = None,
+    seed: SeedOption = 0,
+    root: RootOption = None,
+    workers: WorkersOption = None,
+) -> None:
+    """Run a model on a Cortex-M in QEMU: a .tflite over windows, or (with --dataset, --model, --kind) a study's stage."""
+    import json
+
+    from tinyloc.files import read_json
+
+    if path and windows:
+        from tinyloc.device.runner import run_model
+
+        report = run_model(path, windows, board=board, ram=_bytes(ram))
+    elif dataset and model and kind:
+        report = read_json(_study(config, root, workers).on_device(dataset, model, kind, seed))
+    else:
+        raise InputError("run: give MODEL.tflite and WINDOWS.npz, or --dataset, --model and --kind")
+    typer.echo(json.dumps({k: v for k, v in report.items() if k not in {"key", "provenance"}}, indent=1))
+
+
+def _bytes(text: str) -> int:
+    number, unit = (text[:-1], 1024) if text[-1:] in "kK" else (text, 1)
+    if not number.isdecimal() or int(number) == 0:
+        raise InputError(f"--ram {text!r}: not a size; write bytes (65536) or kilobytes (64K)")
+    return int(number) * unit
+
+
+# ── everything ───────────────────────────────────────────────────────────────────────────────────
+@app.command()
+def reproduce(
+    config: ConfigOption = "quick",
+    cores: Annotated[int | None, typer.Option(min=1, help="Cores to use [default: all].")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would run.")] = False,
+    target: Annotated[str, typer.Option(help="A rule of the workflow: book, results, ….")] = "book",
+) -> None:
+    """Run the whole study and build the book; what is unchanged does not run again."""
+    import subprocess
+
+    from tinyloc.study import Study
+
+    snakefile = REPOSITORY / "workflow" / "Snakefile"
+    if not snakefile.is_file():
+        raise InputError("reproduce: the workflow is in the repository; clone it and run this command inside")
+    Study.open(config)  # a configuration error is said before anything starts
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(snakefile),
+        "--directory",
+        str(REPOSITORY),
+    ]
+    command += ["--cores", str(cores) if cores else "all", "--config", f"profile={config}"]
+    command += ["--dry-run"] if dry_run else []
+    raise typer.Exit(subprocess.run([*command, target]).returncode)
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)
+    ] = False,
+) -> None:
+    if show:
+        typer.echo(f"tinyloc {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point: one line and exit code 2 for a user's mistake, 130 for Ctrl-C, never a traceback for either."""
+    try:
+        app()
+    except InputError as error:
+        typer.echo(f"tinyloc: {' '.join(str(error).split())}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,378 @@
+"""The study as stages that leave files: prepare, fit, export, on_device.
+
+Every stage writes a folder under `build/<profile>/` with a `config.json` that holds a *key*: a digest of the
+configuration that matters, the code that matters, the data, and the keys of the stages before it. A stage whose
+folder holds the right key returns at once; anything else is computed again. The notebooks, the command line and the
+workflow all go through here, so that a chapter run alone and the whole study give the same files.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tinyloc import config as configuration
+from tinyloc import provenance
+from tinyloc.config import Config, HouseData
+from tinyloc.data import sources
+from tinyloc.data.features import Steps, read_steps, steps, write_steps
+from tinyloc.data.packets import Dataset
+from tinyloc.data.splits import Fold, folds
+from tinyloc.errors import InputError
+from tinyloc.files import REPOSITORY, read_json, sha256, write_json
+
+# What a stage's result depends on, in the library's own order. `config.py` is not among them: the configuration
+# itself is in every key, its defaults included.
+DATA_CODE = ("data",)
+FIT_CODE = (*DATA_CODE, "models", "training", "evaluation")
+EXPORT_CODE = (*FIT_CODE, "export", "device/tflm.py")
+DEVICE_CODE = ("aot", "device")
+
+
+def _digest(value: object) -> str:
+    return sha256(json.dumps(value, sort_keys=True, default=str).encode())
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set cut into steps and folds. `dataset` holds the packets, and is read only when asked for."""
+
+    name: str
+    gateways: tuple[str, ...]
+    rooms: tuple[str, ...]
+    origin: str
+    fingerprint: str
+    steps: list[Steps]
+    folds: list[Fold]
+    load: Callable[[], Dataset] = field(repr=False)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        return self.load()
+
+
+class Study:
+    """One configuration, and the folder of its results."""
+
+    def __init__(self, config: Config, root: Path, workers: int | None = None, progress: bool = True) -> None:
+        self.config = config
+        self.root = root
+        self.workers = workers or os.cpu_count() or 1
+        self.progress = progress
+
+    @classmethod
+    def open(cls, profile: str | Path, root: str | Path | None = None, **options: Any) -> "Study":
+        """Open a profile of `configs/` by name, or any configuration file by path.
+
+        Results lie under `build/<name>/` of the repository (of the working directory where tinyloc is installed
+        as a package), unless `root` says otherwise.
+        Raises InputError for a configuration that is not there or not valid.
+        """
+        named = isinstance(profile, str) and Path(profile).suffix not in {".yaml", ".yml"}
+        config = configuration.profile(str(profile)) if named else configuration.read(Path(profile))
+        home = REPOSITORY if (REPOSITORY / "pyproject.toml").is_file() else Path.cwd()
+        return cls(config, Path(root) if root else home / "build" / config.name, **options)
+
+    # ── data ─────────────────────────────────────────────────────────────────────────────────────
+    @cached_property
+    def absent(self) -> dict[str, str]:
+        """The data sets of the configuration that are not on this machine, each with the reason."""
+        reasons = {name: sources.why_missing(data) for name, data in self.config.datasets.items()}
+        return {name: reason for name, reason in reasons.items() if reason}
+
+    @property
+    def datasets(self) -> dict[str, str]:
+        """The data sets that are here, each with one sentence that says what made it."""
+        here = [name for name in self.config.datasets if name not in self.absent]
+        return {name: read_json(self._prepare(name) / "config.json")["origin"] for name in here}
+
+    @property
+    def seeds(self) -> list[int]:
+        return self.config.seeds
+
+    def prepared(self, dataset: str) -> Prepared:
+        """Steps and folds of a data set. Raises InputError where it is unknown or not on this machine."""
+        folder = self._prepare(dataset)
+        record = read_json(folder / "config.json")
+        recordings = read_steps(folder / "steps.npz")
+        return Prepared(
+            name=dataset,
+            gateways=tuple(record["gateways"]),
+            rooms=tuple(record["rooms"]),
+            origin=record["origin"],
+            fingerprint=record["fingerprint"],
+            steps=recordings,
+            folds=folds(recordings, self._data(dataset).protocol, self.config.windows.validation_share),
+            load=lambda: sources.load(dataset, self._data(dataset)),
+        )
+
+    def _data(self, dataset: str) -> configuration.Data:
+        if dataset not in self.config.datasets:
+            raise InputError(_unknown("dataset", dataset, self.config.datasets))
+        return self.config.datasets[dataset]
+
+    def _prepare(self, dataset: str) -> Path:
+        data = self._data(dataset)
+        if dataset in self.absent:
+            raise InputError(self.absent[dataset])
+        folder = self.root / "data" / dataset
+        key = _digest(
+            {
+                "data": data.model_dump(mode="json"),
+                "features": self.config.features.model_dump(),
+                "source": sources.stamp(data),
+                "code": provenance.code_digest(*DATA_CODE),
+            }
+        )
+        if not _is_current(folder, key):
+            loaded = sources.load(dataset, data)
+            write_steps(
+                folder / "steps.npz", [steps(r, loaded, self.config.features) for r in loaded.recordings]
+            )
+            self._record(
+                folder,
+                key,
+                origin=loaded.origin,
+                fingerprint=loaded.fingerprint,
+                gateways=loaded.gateways,
+                rooms=loaded.rooms,
+                recordings=[r.name for r in loaded.recordings],
+                packets=sum(len(r.packets) for r in loaded.recordings),
+            )
+        return folder
+
+    # ── training ─────────────────────────────────────────────────────────────────────────────────
+    def fit(self, dataset: str, model: str, seed: int) -> Path:
+        """Train `model` on every fold and score it on the folds' test rows; a distilled one needs its teacher first."""
+        from tinyloc.training.run import train_fold
+
+        settings = self._model(model)
+        distillation = getattr(settings, "distillation", None)
+        teacher = self.fit(dataset, distillation.teacher, seed) if distillation else None
+        data = self._prepare(dataset)
+        folder = self._folder(dataset, model, seed)
+        key = self._fit_key(dataset, model, seed, data, teacher)
+        if _is_current(folder, key):
+            return folder
+        prepared = self.prepared(dataset)
+        # Everything that decides a fold's weights: a half-trained fold of another making must not be resumed.
+        making = {"key": key}
+        jobs = [
+            (
+                train_fold,
+                dict(
+                    model=settings,
+                    fold=fold,
+                    windows=self.config.windows,
+                    gateways=prepared.gateways,
+                    rooms=prepared.rooms,
+                    seed=seed,
+                    out=folder / f"fold-{fold.name}",
+                    teacher=teacher / f"fold-{fold.name}" / "model.pt" if teacher else None,
+                    making=making,
+                ),
+            )
+            for fold in prepared.folds
+        ]
+        began = time.perf_counter()
+        rows = dict(
+            zip(
+                [f.name for f in prepared.folds],
+                self._each(f"{dataset} · {model} · seed {seed}", jobs),
+                strict=True,
+            )
+        )
+        self._finish(folder, key, prepared, rows, model, seed, began)
+        return folder
+
+    def _fit_key(self, dataset: str, model: str, seed: int, data: Path, teacher: Path | None) -> str:
+        return _digest(
+            {
+                "model": self._model(model).model_dump(mode="json"),
+                "windows": self.config.windows.model_dump(),
+                "protocol": self._data(dataset).protocol,
+                "seed": seed,
+                "data": read_json(data / "config.json")["key"],
+                "teacher": read_json(teacher / "config.json")["key"] if teacher else None,
+                "code": provenance.code_digest(*FIT_CODE),
+            }
+        )
+
+    def _model(self, model: str) -> configuration.Model:
+        if model not in self.config.models:
+            raise InputError(_unknown("model", model, self.config.models))
+        return self.config.models[model]
+
+    # ── export ───────────────────────────────────────────────────────────────────────────────────
+    def export(self, dataset: str, model: str, kind: str, seed: int) -> Path:
+        """`model` as `.tflite` of `kind`, run in TFLite Micro over the same test rows as its original."""
+        from tinyloc.export.run import export_fold
+
+        entry = next((e for e in self.config.exports if e.model == model and kind in e.kinds), None)
+        if entry is None:
+            raise InputError(
+                _unknown(
+                    "export",
+                    f"{model}.{kind}",
+                    [f"{e.model}.{k}" for e in self.config.exports for k in e.kinds],
+                )
+            )
+        trained = self.fit(dataset, model, seed)
+        folder = self._folder(dataset, f"{model}.{kind}", seed)
+        vectors = max(
+            (d.windows for d in self.config.devices if (d.model, d.kind) == (model, kind)), default=0
+        )
+        key = _digest(
+            {
+                "trained": read_json(trained / "config.json")["key"],
+                "kind": kind,
+                "calibration_windows": entry.calibration_windows,
+                "vectors": vectors,
+                "code": provenance.code_digest(*EXPORT_CODE),
+            }
+        )
+        if _is_current(folder, key):
+            return folder
+        prepared = self.prepared(dataset)
+        jobs = [
+            (
+                export_fold,
+                dict(
+                    checkpoint=trained / f"fold-{fold.name}" / "model.pt",
+                    fold=fold,
+                    windows=self.config.windows,
+                    kind=kind,
+                    calibration_windows=entry.calibration_windows,
+                    vectors=vectors,
+                    seed=seed,
+                    out=folder / f"fold-{fold.name}",
+                ),
+            )
+            for fold in prepared.folds
+        ]
+        began = time.perf_counter()
+        results = self._each(f"{dataset} · {model}.{kind} · seed {seed}", jobs)
+        names = [fold.name for fold in prepared.folds]
+        write_json(
+            folder / "export.json",
+            {
+                "model": model,
+                "kind": kind,
+                "folds": {n: r.entry for n, r in zip(names, results, strict=True)},
+            },
+        )
+        rows = {n: r.rows for n, r in zip(names, results, strict=True)}
+        self._finish(folder, key, prepared, rows, model, seed, began)
+        return folder
+
+    # ── device ───────────────────────────────────────────────────────────────────────────────────
+    def on_device(self, dataset: str, model: str, kind: str, seed: int) -> Path:
+        """The first fold's `.tflite`, compiled to C and run in QEMU within the configured RAM: `device-<board>.json`."""
+        from tinyloc.device.runner import run_model
+
+        entry = next((d for d in self.config.devices if (d.model, d.kind) == (model, kind)), None)
+        if entry is None:
+            raise InputError(
+                _unknown(
+                    "device run", f"{model}.{kind}", [f"{d.model}.{d.kind}" for d in self.config.devices]
+                )
+            )
+        exported = self.export(dataset, model, kind, seed)
+        fold = self.prepared(dataset).folds[0].name
+        path = exported / f"device-{entry.board}.json"
+        key = _digest(
+            {
+                "exported": read_json(exported / "config.json")["key"],
+                "device": entry.model_dump(),
+                "fold": fold,
+                "code": provenance.code_digest(*DEVICE_CODE),
+                "firmware": provenance.firmware_digest(),
+            }
+        )
+        if path.is_file() and read_json(path).get("key") == key:
+            return path
+        source = exported / f"fold-{fold}"
+        report = run_model(
+            source / "model.tflite",
+            source / "windows.npz",
+            board=entry.board,
+            ram=entry.ram_kb * 1024,
+            workdir=exported / f"device-{entry.board}",
+        )
+        write_json(path, {**report, "fold": fold, "key": key, "provenance": provenance.record()})
+        return path
+
+    # ── common ───────────────────────────────────────────────────────────────────────────────────
+    def everything(self) -> Iterable[tuple[Callable[..., Path], tuple]]:
+        """Every stage of the configuration on the data that is here, in an order that can be followed."""
+        for dataset in self.datasets:
+            for seed in self.seeds:
+                yield from ((self.fit, (dataset, model, seed)) for model in self.config.models)
+                for e in self.config.exports:
+                    yield from ((self.export, (dataset, e.model, kind, seed)) for kind in e.kinds)
+                yield from ((self.on_device, (dataset, d.model, d.kind, seed)) for d in self.config.devices)
+
+    def _folder(self, dataset: str, model: str, seed: int) -> Path:
+        return self.root / "results" / dataset / model / f"seed{seed}"
+
+    def _finish(
+        self, folder: Path, key: str, prepared: Prepared, rows: dict, model: str, seed: int, began: float
+    ) -> None:
+        from tinyloc.evaluation.metrics import evaluate, write_predictions
+
+        write_predictions(folder / "predictions.npz", rows)
+        parameters = {r.parameters for r in rows.values()}
+        metrics = evaluate(rows, prepared.rooms)
+        write_json(
+            folder / "metrics.json",
+            {**metrics, "parameters": parameters.pop() if len(parameters) == 1 else None},
+        )
+        write_json(
+            folder / "timing.json",
+            {"seconds": round(time.perf_counter() - began, 2), "workers": self.workers},
+        )
+        self._record(
+            folder,
+            key,
+            model=self._model(model).model_dump(mode="json"),
+            windows=self.config.windows.model_dump(),
+            seed=seed,
+            origin=prepared.origin,
+            fingerprint=prepared.fingerprint,
+        )
+
+    @staticmethod
+    def _record(folder: Path, key: str, **what: object) -> None:
+        """The stage's last file: with it in place, the stage is done."""
+        write_json(folder / "config.json", {"key": key, **what, "provenance": provenance.record()})
+
+    def _each(self, title: str, jobs: list[tuple[Callable, dict]]) -> list:
+        """Run the jobs in processes of their own, in order of their list, with a progress bar."""
+        from joblib import Parallel, delayed
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        console = Console(stderr=True)
+        with Progress(*columns, console=console, disable=not self.progress) as bar:
+            task = bar.add_task(title, total=len(jobs))
+            parallel = Parallel(n_jobs=min(self.workers, len(jobs)), return_as="generator")
+            results = []
+            for result in parallel(delayed(function)(**arguments) for function, arguments in jobs):
+                results.append(result)
+                bar.advance(task)
+        return results
+
+
+def _is_current(folder: Path, key: str) -> bool:
+    path = folder / "config.json"
+    return path.is_file() and read_json(path).get("key") == key
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> str:
+    return f"{what} {name!r}: not in the configuration; there are {', '.join(known)}"

@@ -31,14 +31,14 @@ class ShibData(Strict):
 
 
 class HouseData(Strict):
-    """A simulated house: a fingerprint walk to train on, several days of free living to test on."""
+    """A simulated house: scripted fingerprint walks to train on, recordings of free living to test on."""
 
     kind: Literal["house"]
     protocol: Literal["fingerprint-to-living"] = "fingerprint-to-living"
     seed: int = 7
     fingerprint_minutes: Positive = Field(30.0, description="length of each scripted walk")
     fingerprint_walks: PositiveInt = 2
-    living_minutes: Positive = Field(30.0, description="length of each free-living recording")
+    living_minutes: Positive = Field(15.0, description="length of each free-living recording")
     living_recordings: PositiveInt = 4
 
 
@@ -66,7 +66,7 @@ class Windows(Strict):
     train_hop: PositiveInt = 2
     test_hop: PositiveInt = 1
     validation_share: Annotated[float, Field(gt=0, lt=0.5)] = Field(
-        0.15, description="the last part of every training segment, kept for early stopping"
+        0.25, description="the last part of every training segment, kept for early stopping"
     )
 
 
@@ -160,20 +160,14 @@ class Config(Strict):
         for name, model in self.models.items():
             distillation = getattr(model, "distillation", None)
             if distillation and distillation.teacher not in self.models:
-                raise ValueError(
-                    f"models.{name}.distillation.teacher: no model is called {distillation.teacher!r}"
-                )
+                raise ValueError(f"models.{name}.distillation.teacher: no model is called {distillation.teacher!r}")
             if distillation and getattr(self.models[distillation.teacher], "distillation", None):
-                raise ValueError(
-                    f"models.{name}.distillation.teacher: {distillation.teacher!r} is itself distilled"
-                )
+                raise ValueError(f"models.{name}.distillation.teacher: {distillation.teacher!r} is itself distilled")
         for i, export in enumerate(self.exports):
             if not isinstance(self.models.get(export.model), Neural):
                 raise ValueError(f"exports.{i}.model: no neural model is called {export.model!r}")
             if "int8" in export.kinds and isinstance(self.models[export.model], MambaModel):
-                raise ValueError(
-                    f"exports.{i}.kinds: int8 is for MDCSA; Mamba {export.model!r} stays float32"
-                )
+                raise ValueError(f"exports.{i}.kinds: int8 is for MDCSA; Mamba {export.model!r} stays float32")
         exported = {(e.model, kind) for e in self.exports for kind in e.kinds}
         for i, device in enumerate(self.devices):
             if (device.model, device.kind) not in exported:
@@ -193,9 +187,7 @@ def read(path: Path) -> Config:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
-        raise InputError(
-            f"{path}: a configuration is a mapping of keys to values; start from configs/quick.yaml"
-        )
+        raise InputError(f"{path}: a configuration is a mapping of keys to values; start from configs/quick.yaml")
     try:
         return Config.model_validate(raw)
     except ValidationError as error:

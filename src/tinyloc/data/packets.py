@@ -1,0 +1,247 @@
+"""The packet table: its columns, its schema, and a CSV reader that names line, column and value of what is wrong.
+
+A row is one packet as one gateway heard it. A packet that several gateways heard stands on several rows with the
+same `seqno` and the same accelerometer samples. The columns are those of the SHIB release (McConville et al.,
+"A dataset for room level indoor localization using a smart home in a box", Data in Brief 22, 2019).
+"""
+
+import csv
+import difflib
+import io
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+
+from tinyloc.errors import InputError
+from tinyloc.files import sha256
+
+SAMPLES_PER_PACKET = 5
+ACCELERATION = tuple(f"s{i}{axis}" for i in range(1, SAMPLES_PER_PACKET + 1) for axis in "xyz")
+COLUMNS = ("timestamp", "rssi", "seqno", *ACCELERATION, "gateway", "true_room", "activity")
+WHOLE = ("rssi", "seqno")
+TEXT = ("timestamp", "gateway", "true_room", "activity")
+
+# Bluetooth Core Specification, Vol 4 Part E, LE Advertising Report: RSSI is -127 … +20 dBm, and 127 "not available".
+RSSI_RANGE = (-127, 20)
+# the widest range of the accelerometers in wearables; above it the unit is not g
+ACCELERATION_RANGE = (-16.0, 16.0)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One uninterrupted use of the wearable by one person; `phase` is calibration, fingerprint or living."""
+
+    name: str
+    participant: str
+    phase: str
+    packets: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Recordings in one home. `origin` is one sentence for a reader: what made these data."""
+
+    name: str
+    gateways: tuple[str, ...]
+    rooms: tuple[str, ...]
+    recordings: tuple[Recording, ...]
+    origin: str
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the contents: two data sets with the same packets and names have the same one."""
+        parts = [repr((self.name, self.gateways, self.rooms)).encode()]
+        for recording in self.recordings:
+            parts.append(repr((recording.name, recording.participant, recording.phase)).encode())
+            parts.append(pd.util.hash_pandas_object(recording.packets, index=False).to_numpy().tobytes())
+        return sha256(*parts)
+
+
+def schema(gateways: Sequence[str], rooms: Sequence[str]) -> pa.DataFrameSchema:
+    """What a packet table of this home has to hold. The `error` of each check says what to do."""
+    low, high = RSSI_RANGE
+    g_low, g_high = ACCELERATION_RANGE
+    acceleration = pa.Check.between(g_low, g_high, error=f"is outside {g_low:g} … {g_high:g}; give it in g")
+    rssi = pa.Check.between(
+        low, high, error=f"is outside {low} … {high} dBm; leave out packets whose RSSI is not known"
+    )
+    return pa.DataFrameSchema(
+        {
+            "timestamp": pa.Column("datetime64[us]", pa.Check(_goes_forward, error="goes backwards")),
+            "rssi": pa.Column("int64", rssi),
+            "seqno": pa.Column("int64", pa.Check.ge(0, error="is negative; packets are counted from 0")),
+            **{column: pa.Column("float64", acceleration) for column in ACCELERATION},
+            "gateway": pa.Column(str, pa.Check.isin(list(gateways), error="is not a known gateway")),
+            "true_room": pa.Column(str, pa.Check.isin(list(rooms), error="is not a known room")),
+            "activity": pa.Column(str, pa.Check.str_length(min_value=1, error="is empty; write what the person did")),
+        },
+        strict=True,
+        ordered=True,
+    )
+
+
+def read_csv(path: Path, gateways: Sequence[str], rooms: Sequence[str]) -> pd.DataFrame:
+    """Read one recording.
+
+    Columns beyond those of the packet table are left out. Timestamps are ISO 8601; with a UTC offset they become UTC.
+
+    Returns the packet table: timestamp [datetime64[us]], rssi [dBm, int64], seqno [int64], s1x … s5z [g, float64],
+    gateway, true_room, activity [str], in the file's order.
+
+    Raises InputError: one line with file, line, column, value and what to do.
+    """
+    text = _decode(path)
+    _check_header(path, text)
+    cells = _parse(path, text)
+    if cells.empty:
+        raise InputError(f"{path}: an empty recording: a header and no packets; record again or remove the file")
+    table = pd.DataFrame({column: _convert(path, text, cells[column]) for column in COLUMNS})
+    try:
+        return schema(gateways, rooms).validate(table, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        raise InputError(_first_failure(path, text, error, gateways, rooms)) from None
+
+
+def _goes_forward(timestamp: pd.Series) -> pd.Series:
+    return ~(timestamp.diff() < pd.Timedelta(0))
+
+
+# ── the file as text ─────────────────────────────────────────────────────────────────────────────
+def _decode(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; check the path of the recording") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    zero = raw.find(b"\0")
+    if zero >= 0:
+        line = raw.count(b"\n", 0, zero) + 1
+        raise InputError(f"{path}: line {line}: a zero byte; the file is damaged or not CSV, export it again as UTF-8")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}: line {line}: not UTF-8 (byte 0x{raw[error.start]:02x}); save it as UTF-8") from None
+    if not text.strip():
+        raise InputError(f"{path}: an empty recording: nothing in the file; record again or remove the file")
+    return text
+
+
+def _check_header(path: Path, text: str) -> None:
+    header = next(row for row in csv.reader(io.StringIO(text)) if not _blank(row))
+    for column in COLUMNS:
+        if column not in header:
+            raise InputError(f"{path}: line 1: no column {column!r}; there are {_some(header)}{_header_hint(header)}")
+        if header.count(column) > 1:
+            raise InputError(f"{path}: line 1: the column {column!r} stands there twice; leave one")
+
+
+def _header_hint(header: list[str]) -> str:
+    if len(header) == 1:
+        return "; separate the columns with commas"
+    return "; the first line has to name the columns, as in data/README.md"
+
+
+def _parse(path: Path, text: str) -> pd.DataFrame:
+    """Cells of the known columns [rows]; a numeric column that holds anything else comes back as text."""
+    try:
+        with warnings.catch_warnings():
+            # pandas only warns when every row is longer than the header
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(
+                io.StringIO(text),
+                usecols=list(COLUMNS),
+                dtype=dict.fromkeys(TEXT, str),
+                keep_default_na=False,
+                index_col=False,
+                low_memory=False,
+            )
+    except pd.errors.ParserWarning:
+        raise InputError(f"{path}: line 2: more values than columns; quote values that hold a comma") from None
+    except pd.errors.ParserError as error:
+        where = re.search(r"in line (\d+)", str(error))
+        line = f"line {where[1]}: " if where else ""
+        raise InputError(f"{path}: {line}more values than columns, or a quote that never closes") from None
+
+
+# ── the cells ────────────────────────────────────────────────────────────────────────────────────
+def _convert(path: Path, text: str, cells: pd.Series) -> pd.Series:
+    """One column in the type of the packet table."""
+    if cells.name == "timestamp":
+        time = pd.to_datetime(cells, format="ISO8601", errors="coerce", utc=True)
+        _refuse(path, text, cells, time.isna(), "is not a time; write it as 2017-08-07 13:09:34.524300")
+        return time.dt.tz_localize(None).astype("datetime64[us]")
+    if cells.name in TEXT:
+        return cells
+    number = pd.to_numeric(cells, errors="coerce").astype("float64")
+    _refuse(path, text, cells, ~np.isfinite(number), f"is not a number; {_wanted(cells.name)}")
+    if cells.name not in WHOLE:
+        return number
+    _refuse(path, text, cells, number != np.floor(number), f"is not a whole number; {_wanted(cells.name)}")
+    return number.astype("int64")
+
+
+def _wanted(column: str) -> str:
+    return {"rssi": "give whole dBm, such as -71", "seqno": "give the packet's number"}.get(column, "give it in g")
+
+
+def _refuse(path: Path, text: str, cells: pd.Series, bad: pd.Series, why: str) -> None:
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise InputError(f"{path}: line {_line(text, row)}: {cells.name}: {_quoted(cells.iloc[row])} {why}")
+
+
+def _first_failure(
+    path: Path, text: str, error: pa.errors.SchemaErrors, gateways: Sequence[str], rooms: Sequence[str]
+) -> str:
+    case = error.failure_cases.sort_values("index", kind="stable").iloc[0]
+    row, column, value, why = int(case["index"]), case["column"], case["failure_case"], case["check"]
+    if column == "timestamp":
+        before = error.data["timestamp"].iloc[row - 1]
+        why = f"{why}: the line before has '{before}'; sort the file by time"
+    if column in ("gateway", "true_room"):
+        why += f"; {_known(str(value), gateways if column == 'gateway' else rooms)}"
+    return f"{path}: line {_line(text, row)}: {column}: {_quoted(value)} {why}"
+
+
+def _known(value: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(value, names, n=1)
+    guess = f"did you mean {near[0]!r}? " if near else ""
+    return f"{guess}known are {', '.join(names)}"
+
+
+def _line(text: str, row: int) -> int:
+    """The line of the file on which the data row `row` ends. Only errors pay for this walk."""
+    reader = csv.reader(io.StringIO(text))
+    seen = -1  # the header is row -1
+    for record in reader:
+        if _blank(record):
+            continue
+        if seen == row:
+            break
+        seen += 1
+        if seen == row + 1:
+            break
+    return reader.line_num
+
+
+def _blank(record: list[str]) -> bool:
+    return len(record) == 0 or (len(record) == 1 and not record[0].strip())
+
+
+def _quoted(value: object) -> str:
+    shown = repr(str(value))
+    return shown if len(shown) <= 60 else f"{shown[:57]}…'"
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = [_quoted(name)[1:-1] for name in names[:30]]
+    return ", ".join(shown) + (" …" if len(names) > 30 else "")

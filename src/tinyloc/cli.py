@@ -27,9 +27,7 @@ RootOption = Annotated[
     Path | None,
     typer.Option("--root", help="Where results lie [default: build/<name of the configuration>]."),
 ]
-WorkersOption = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Processes [default: all cores].")
-]
+WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Processes [default: all cores].")]
 DatasetOption = Annotated[str, typer.Option("--dataset", "-d", help="A data set of the configuration.")]
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="A model of the configuration.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the run.")]
@@ -133,13 +131,9 @@ def _scores(folder: Path) -> None:
 
     metrics = read_json(folder / "metrics.json")
     for name, fold in metrics["folds"].items():
-        typer.echo(
-            f"  fold {name}: macro F1 {fold['macro_f1']:.4f}, accuracy {fold['accuracy']:.4f}, {fold['n']} rows"
-        )
+        typer.echo(f"  fold {name}: macro F1 {fold['macro_f1']:.4f}, accuracy {fold['accuracy']:.4f}, {fold['n']} rows")
     mean = metrics["macro_f1"]
-    typer.echo(
-        f"{folder}: macro F1 {mean['mean']:.4f} (95 % interval {mean['low']:.4f} to {mean['high']:.4f})"
-    )
+    typer.echo(f"{folder}: macro F1 {mean['mean']:.4f} (95 % interval {mean['low']:.4f} to {mean['high']:.4f})")
 
 
 @app.command()
@@ -209,7 +203,7 @@ def run(
     root: RootOption = None,
     workers: WorkersOption = None,
 ) -> None:
-    """Run a model on a Cortex-M in QEMU: a .tflite over windows, or (with --dataset, --model, --kind) a study's stage."""
+    """Run a model on a Cortex-M in QEMU: a .tflite over windows, or (--dataset, --model, --kind) a stage of a study."""
     import json
 
     from tinyloc.files import read_json
@@ -265,9 +259,7 @@ def reproduce(
 
 @app.callback(invoke_without_command=True)
 def version(
-    show: Annotated[
-        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)
-    ] = False,
+    show: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
 ) -> None:
     if show:
         typer.echo(f"tinyloc {__version__}")

@@ -8,7 +8,6 @@ workflow all go through here, so that a chapter run alone and the whole study gi
 
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -18,11 +17,12 @@ from typing import Any
 
 from tinyloc import config as configuration
 from tinyloc import provenance
-from tinyloc.config import Config, HouseData
+from tinyloc.config import Config
 from tinyloc.data import sources
-from tinyloc.data.features import Steps, read_steps, steps, write_steps
+from tinyloc.data.features import Steps, all_steps
 from tinyloc.data.packets import Dataset
 from tinyloc.data.splits import Fold, folds
+from tinyloc.data.store import read_steps, stamp, write_steps
 from tinyloc.errors import InputError
 from tinyloc.files import REPOSITORY, read_json, sha256, write_json
 
@@ -125,15 +125,13 @@ class Study:
             {
                 "data": data.model_dump(mode="json"),
                 "features": self.config.features.model_dump(),
-                "source": sources.stamp(data),
+                "source": stamp(data),
                 "code": provenance.code_digest(*DATA_CODE),
             }
         )
         if not _is_current(folder, key):
             loaded = sources.load(dataset, data)
-            write_steps(
-                folder / "steps.npz", [steps(r, loaded, self.config.features) for r in loaded.recordings]
-            )
+            write_steps(folder / "steps.npz", all_steps(loaded, self.config.features))
             self._record(
                 folder,
                 key,
@@ -224,9 +222,7 @@ class Study:
             )
         trained = self.fit(dataset, model, seed)
         folder = self._folder(dataset, f"{model}.{kind}", seed)
-        vectors = max(
-            (d.windows for d in self.config.devices if (d.model, d.kind) == (model, kind)), default=0
-        )
+        vectors = max((d.windows for d in self.config.devices if (d.model, d.kind) == (model, kind)), default=0)
         key = _digest(
             {
                 "trained": read_json(trained / "config.json")["key"],
@@ -272,15 +268,13 @@ class Study:
 
     # ── device ───────────────────────────────────────────────────────────────────────────────────
     def on_device(self, dataset: str, model: str, kind: str, seed: int) -> Path:
-        """The first fold's `.tflite`, compiled to C and run in QEMU within the configured RAM: `device-<board>.json`."""
+        """The first fold's `.tflite`, compiled to C and run in QEMU within its RAM: `device-<board>.json`."""
         from tinyloc.device.runner import run_model
 
         entry = next((d for d in self.config.devices if (d.model, d.kind) == (model, kind)), None)
         if entry is None:
             raise InputError(
-                _unknown(
-                    "device run", f"{model}.{kind}", [f"{d.model}.{d.kind}" for d in self.config.devices]
-                )
+                _unknown("device run", f"{model}.{kind}", [f"{d.model}.{d.kind}" for d in self.config.devices])
             )
         exported = self.export(dataset, model, kind, seed)
         fold = self.prepared(dataset).folds[0].name

@@ -1,0 +1,156 @@
+"""The real command line: a user's mistake is one line on stderr and exit code 2, and never a traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEADER = (
+    "timestamp,rssi,seqno,"
+    + ",".join(f"s{i}{axis}" for i in range(1, 6) for axis in "xyz")
+    + ",gateway,true_room,activity\n"
+)
+
+
+def tinyloc(*words: object, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "tinyloc.cli", *map(str, words)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "200", **environment},
+    )
+
+
+def row(second: int = 0, rssi: object = -60, gateway: str = "living", room: str = "kitchen") -> str:
+    acceleration = ",".join(["0.25"] * 15)
+    return f"2020-01-01 10:00:{second:02d}.000000,{rssi},{second},{acceleration},{gateway},{room},sitting\n"
+
+
+def refused(done: subprocess.CompletedProcess, *words: str) -> None:
+    """The contract of an error: code 2, one line that holds every one of `words`."""
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("tinyloc: ") and done.stderr.count("\n") == 1, done.stderr
+    for word in words:
+        assert word in done.stderr, done.stderr
+
+
+def check(tmp_path: Path, text: str | bytes, *options: str) -> subprocess.CompletedProcess:
+    path = tmp_path / "packets.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return tinyloc("data", "check", path, *options)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["data"],
+        ["data", "check"],
+        ["data", "simulate"],
+        ["data", "prepare"],
+        ["train"],
+        ["distil"],
+        ["evaluate"],
+        ["export"],
+        ["compile"],
+        ["run"],
+        ["reproduce"],
+    ],
+    ids=" ".join,
+)
+def test_every_command_explains_itself(words):
+    done = tinyloc(*words, "--help")
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
+
+
+def test_good_packets_are_described(tmp_path):
+    done = check(tmp_path, HEADER + row(0) + row(1, gateway="stairs") + row(2))
+    assert done.returncode == 0, done.stderr
+    for word in ("3 ", "living", "stairs", "kitchen"):
+        assert word in done.stdout
+
+
+def test_missing_file(tmp_path):
+    refused(tinyloc("data", "check", tmp_path / "nowhere.csv"), "nowhere.csv")
+
+
+def test_missing_column(tmp_path):
+    lines = (HEADER + row()).replace(",gateway", "", 1).replace(",living", "", 1)
+    refused(check(tmp_path, lines), "packets.csv", "gateway")
+
+
+def test_rssi_that_is_no_number(tmp_path):
+    refused(check(tmp_path, HEADER + row(0) + row(1, rssi="loud")), "packets.csv", "3", "rssi", "loud")
+
+
+def test_empty_recording(tmp_path):
+    refused(check(tmp_path, HEADER), "packets.csv", "no packets")
+    refused(check(tmp_path, b""), "packets.csv")
+
+
+def test_unknown_room_and_gateway(tmp_path):
+    text = HEADER + row(0) + row(1, gateway="garage") + row(2, room="attic")
+    refused(check(tmp_path, text, "--gateways", "living"), "packets.csv", "3", "gateway", "garage")
+    refused(check(tmp_path, text, "--rooms", "kitchen"), "packets.csv", "4", "true_room", "attic")
+
+
+def test_timestamps_that_go_backwards(tmp_path):
+    refused(check(tmp_path, HEADER + row(5) + row(4)), "packets.csv", "3", "timestamp", "backwards")
+
+
+def test_configuration_key_that_does_not_exist(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nseeds: [0]\nsedes: [1]\ndatasets: {house: {kind: house}}\nmodels: {}\n")
+    refused(tinyloc("train", "-c", path, "-d", "house", "-m", "forest"), "mine.yaml", "sedes", "seeds")
+
+
+def test_profile_dataset_and_model_that_do_not_exist():
+    refused(tinyloc("train", "-c", "quikc", "-d", "house", "-m", "forest"), "quikc", "quick")
+    refused(tinyloc("train", "-d", "castle", "-m", "forest"), "castle", "house")
+    refused(tinyloc("train", "-d", "house", "-m", "oracle"), "oracle", "teacher")
+
+
+def test_train_and_distil_say_which_is_which():
+    refused(tinyloc("train", "-d", "house", "-m", "student-distilled"), "tinyloc distil")
+    refused(tinyloc("distil", "-d", "house", "-m", "student"), "tinyloc train")
+
+
+def test_tflite_that_is_cut_short(tmp_path):
+    whole = (Path(__file__).parent / "peers" / "mlp_i8.tflite").read_bytes()
+    path = tmp_path / "short.tflite"
+    path.write_bytes(whole[: len(whole) // 2])
+    refused(tinyloc("compile", path, "-o", tmp_path / "c"), "short.tflite")
+    assert not (tmp_path / "c").exists()
+
+
+def test_ram_that_is_no_size_or_too_small(tmp_path):
+    model = Path(__file__).parent / "peers" / "mlp_i8.tflite"
+    refused(tinyloc("compile", model, "-o", tmp_path / "c", "--ram", "lots"), "lots", "64K")
+    refused(tinyloc("compile", model, "-o", tmp_path / "c", "--ram", "64"), "missing")
+    assert not (tmp_path / "c").exists()
+
+
+def test_compile_writes_c_and_a_report(tmp_path):
+    model = Path(__file__).parent / "peers" / "mlp_i8.tflite"
+    done = tinyloc("compile", model, "-o", tmp_path / "c", "--ram", "64K")
+    assert done.returncode == 0, done.stderr
+    for name in ("model.c", "model.h", "report.json", "report.txt"):
+        assert (tmp_path / "c" / name).is_file()
+    assert "FULLY_CONNECTED" in done.stdout
+
+
+def test_qemu_and_cross_compiler_missing(tmp_path):
+    peers = Path(__file__).parent / "peers"
+    windows = peers.parent / "nothing.npz"
+    refused(tinyloc("run", peers / "mlp_i8.tflite", windows, PATH=""), "nothing.npz")
+    refused(tinyloc("run", PATH=""), "MODEL.tflite")
+
+
+def test_simulated_packets_pass_their_own_check(tmp_path):
+    done = tinyloc("data", "simulate", "-o", tmp_path, "--seed", "3")
+    assert done.returncode == 0, done.stderr
+    for path in sorted(tmp_path.glob("*.csv"))[:1]:
+        assert tinyloc("data", "check", path).returncode == 0

@@ -1,0 +1,133 @@
+"""Chapters 4, 6 and 7: eight bits, a few kilobytes, and what accuracy is left in them."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from tinyloc.report.figures.style import COLOURS, FONT, GREY, colours, markers, panels, styled
+
+KB = 1024
+LIMITS_KB = (32, 64)
+RAM_PARTS = {"arena": "arena", "state": "state", "static": "other static data", "stack_high_water": "stack"}
+MOST_POINTS = 4000  # of a scatter plot
+
+
+@styled
+def quantiser(values: np.ndarray, scale: float, zero_point: int) -> Figure:
+    """A quantised tensor: how often each of its 256 levels is used, and what rounding to the level loses.
+
+    values: real numbers that the tensor holds, any shape.
+    """
+    figure, axes = panels(2, 2.2, sharex=True)
+    flat = np.ravel(values)
+    level = np.clip(np.round(flat / scale) + zero_point, -128, 127)
+    ax = axes[0, 0]
+    ax.bar(*_counts(level), width=1.0, color=COLOURS[0])
+    ax.set(ylabel="values at the level", yscale="log")
+    real = ax.secondary_xaxis("top", functions=(lambda q: scale * (q - zero_point), lambda r: r / scale + zero_point))
+    real.set_xlabel("real value  r = S (q − Z)")
+    error = (scale * (level - zero_point) - flat) / scale
+    axes[1, 0].plot(level, error, ".", color=COLOURS[1], ms=3, rasterized=True)
+    for half in (-0.5, 0.5):
+        axes[1, 0].axhline(half, color=GREY, lw=0.8, ls=":")
+    axes[1, 0].set(xlabel="level q (int8)", ylabel="error (S)", xlim=(-130, 130))
+    return figure
+
+
+@styled
+def score_agreement(scores: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """Every room's score, float32 against int8, both from TFLite Micro; a cross where the two choose different rooms.
+
+    scores: by data set, (float32, int8) [N, R] on the same windows.
+    """
+    figure, axes = panels(1, 3.6, columns=max(len(scores), 2))
+    for ax, (dataset, (reference, quantised)) in zip(axes[0], scores.items(), strict=False):
+        agree = reference.argmax(1) == quantised.argmax(1)
+        every = max(1, agree.sum() * reference.shape[1] // MOST_POINTS)
+        limits = np.min(reference), np.max(reference)
+        ax.plot(limits, limits, color="black", lw=0.8)
+        ax.plot(
+            reference[agree][::every],
+            quantised[agree][::every],
+            ".",
+            color=COLOURS[0],
+            ms=2,
+            alpha=0.5,
+            rasterized=True,
+        )
+        ax.plot(reference[~agree], quantised[~agree], "x", color=COLOURS[3], ms=4, rasterized=True)
+        ax.set(xlabel="float32 score", title=f"{dataset}: {100 * agree.mean():.1f} % agree", aspect="equal")
+    axes[0, 0].set_ylabel("int8 score")
+    for ax in axes[0, len(scores) :]:
+        ax.axis("off")
+    return figure
+
+
+@styled
+def memory(devices: pd.DataFrame) -> Figure:
+    """RAM of the compiled program, part by part, against the limit it was linked for.
+
+    devices: one row a run, as `results.devices` gives it.
+    """
+    figure, axes = panels(1, 1.2 + 0.45 * len(devices))
+    ax = axes[0, 0]
+    names = [f"{row['dataset']}: {row['entry']}" for _, row in devices.iterrows()]
+    left = np.zeros(len(devices))
+    for (part, label), colour in zip(RAM_PARTS.items(), COLOURS, strict=False):
+        size = devices[f"ram.{part}"].to_numpy() / KB
+        ax.barh(names, size, left=left, color=colour, label=label, height=0.55)
+        left += size
+    ax.plot(devices["ram_limit"] / KB, names, "|", color="black", ms=26, mew=2, label="limit")
+    for total, name in zip(left, names, strict=True):
+        ax.text(total + 0.6, name, f"{total:.1f}", va="center", fontsize=FONT - 1)
+    ax.set(xlabel="RAM (KB)", xlim=(0, None))
+    ax.invert_yaxis()
+    ax.grid(axis="y", visible=False)
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+@styled
+def accuracy_against_ram(points: pd.DataFrame, references: pd.DataFrame) -> Figure:
+    """Macro F1 with its 95 % interval against RAM, one marker a way of counting the RAM.
+
+    points: dataset, entry, counted, ram (bytes), macro_f1, low, high (fractions).
+    references: dataset, entry, macro_f1: models that were not put on a device, drawn as lines.
+    """
+    datasets = list(dict.fromkeys(points["dataset"]))
+    ways = list(dict.fromkeys(points["counted"]))
+    ink, shape = colours(dict.fromkeys(points["entry"])), markers(ways)
+    figure, axes = panels(len(datasets), 3.3, sharex=True)
+    for ax, dataset in zip(axes[:, 0], datasets, strict=True):
+        for limit in LIMITS_KB:
+            ax.axvline(limit, color="black", lw=1, ls=":")
+            ax.text(limit, 1.01, f"{limit} KB", transform=ax.get_xaxis_transform(), ha="center", fontsize=FONT - 1)
+        for i, (_, line) in enumerate(references[references["dataset"] == dataset].iterrows()):
+            ax.axhline(
+                100 * line["macro_f1"],
+                color=GREY,
+                lw=1.2,
+                ls=("--", "-.")[i % 2],
+                label=f"{line['entry']} (no RAM figure)",
+            )
+        for _, point in points[points["dataset"] == dataset].iterrows():
+            f1 = 100 * point[["low", "macro_f1", "high"]].to_numpy(float)
+            ax.errorbar(
+                point["ram"] / KB, f1[1], yerr=[[f1[1] - f1[0]], [f1[2] - f1[1]]], color=ink[point["entry"]],
+                marker=shape[point["counted"]], ms=7, lw=1.2, mec="white",
+            )  # fmt: skip
+        ax.set(xscale="log", ylabel="macro F1 (%)")
+        ax.set_title(dataset, pad=14)
+    axes[-1, 0].set_xlabel("RAM (KB, logarithmic)")
+    axes[-1, 0].xaxis.set_major_formatter("{x:g}")
+    handles = [axes[0, 0].plot([], [], "-", lw=4, color=ink[entry], label=entry)[0] for entry in ink]
+    handles += [axes[0, 0].plot([], [], marker=shape[way], ls="", color=GREY, ms=7, label=way)[0] for way in ways]
+    handles += [line for line in axes[0, 0].get_lines() if str(line.get_label()).endswith("(no RAM figure)")]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    return figure
+
+
+def _counts(level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.unique(level, return_counts=True)

@@ -1,0 +1,162 @@
+"""Chapters 2, 3 and 5: how models learn, and how well they do on people they have never met."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from tinyloc.report.figures.style import COLOURS, FONT, GREY, colours, markers, matrix, panels, styled
+
+DODGE = 0.7  # of the distance between two folds, shared by the entries
+SLIGHT = 0.003  # probabilities below are drawn without a number
+
+
+@styled
+def learning_curves(histories: pd.DataFrame) -> Figure:
+    """Loss and validation accuracy by epoch, one thin line a fold and seed; a dot marks the epoch that was kept.
+
+    histories: one row an epoch, as `results.histories` gives it for one entry.
+    """
+    datasets = histories["dataset"].unique()
+    figure, axes = panels(len(datasets), 2.7, columns=2)
+    for (loss, accuracy), dataset in zip(axes, datasets, strict=True):
+        for _, run in histories[histories["dataset"] == dataset].groupby(["seed", "fold"], sort=False):
+            epoch = run["epoch"]
+            loss.plot(epoch, run["train_loss"], color=COLOURS[0], lw=0.9, ls="--")
+            loss.plot(epoch, run["validation_loss"], color=COLOURS[1], lw=0.9)
+            accuracy.plot(epoch, 100 * run["validation_accuracy"], color=COLOURS[1], lw=0.9)
+            kept = run[run["chosen"].astype(bool)]
+            accuracy.plot(kept["epoch"], 100 * kept["validation_accuracy"], "o", color="black", ms=3.5)
+        loss.set(yscale="log", ylabel="loss (nats a step)", title=dataset)
+        accuracy.set(ylabel="validation accuracy (%)")
+    for ax in axes[-1]:
+        ax.set_xlabel("epoch")
+    handles = [
+        axes[0, 0].plot([], [], color=COLOURS[0], ls="--", label="training")[0],
+        axes[0, 0].plot([], [], color=COLOURS[1], label="validation")[0],
+        axes[0, 0].plot([], [], "o", color="black", ms=3.5, label="epoch that was kept")[0],
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    return figure
+
+
+@styled
+def confusion(counts: Mapping[str, pd.DataFrame]) -> Figure:
+    """Where the test windows of each true room went, in per cent of that room's windows.
+
+    counts: by data set, as `results.confusion` gives it.
+    """
+    heights = [1.2 + 0.36 * len(c) for c in counts.values()]
+    figure, axes = panels(len(counts), 1.0, height_ratios=heights)
+    figure.set_figheight(sum(heights))
+    for ax, (dataset, table) in zip(axes[:, 0], counts.items(), strict=True):
+        n = table.sum(axis=1)
+        share = table.to_numpy() / np.maximum(n.to_numpy(), 1)[:, None]
+        rows = [f"{room}\n(n = {count:,})" for room, count in n.items()]
+        texts = np.where(table == 0, "·", np.char.mod("%.1f", 100 * share))
+        matrix(ax, share, texts, rows, list(table.columns), cmap="Blues", vmin=0, vmax=1)
+        ax.set(title=f"{dataset}: % of the true room's windows", ylabel="true room", xlabel="predicted room")
+    return figure
+
+
+@styled
+def fold_scores(folds: pd.DataFrame) -> Figure:
+    """Macro F1 of every entry on every fold; a bar spans the seeds where there are several.
+
+    folds: one row a fold, as `results.folds` gives it.
+    """
+    entries = list(folds["entry"].unique())
+    ink, shape = colours(entries), markers(entries)
+    datasets = folds["dataset"].unique()
+    figure, axes = panels(len(datasets), 2.8)
+    for ax, dataset in zip(axes[:, 0], datasets, strict=True):
+        part = folds[folds["dataset"] == dataset]
+        names = list(part["fold"].unique())
+        for i, entry in enumerate(entries):
+            scores = 100 * part[part["entry"] == entry].groupby("fold", sort=False)["macro_f1"].agg(
+                ["mean", "min", "max"]
+            )
+            x = np.array([names.index(name) for name in scores.index]) + DODGE * ((i + 0.5) / len(entries) - 0.5)
+            ax.vlines(x, scores["min"], scores["max"], color=ink[entry], lw=1.5)
+            ax.plot(x, scores["mean"], ls="", marker=shape[entry], color=ink[entry], ms=6, label=entry)
+        ax.set_xticks(range(len(names)), names)
+        ax.set(xlim=(-0.6, len(names) - 0.4), xlabel="fold (who or what was tested on)", ylabel="macro F1 (%)")
+        ax.set_title(dataset)
+        ax.grid(axis="x", visible=False)
+    _legend(figure, axes[0, 0], len(entries))
+    return figure
+
+
+@styled
+def differences(units: pd.DataFrame, intervals: pd.DataFrame) -> Figure:
+    """Paired differences of macro F1 in points, unit by unit, with the mean and its 95 % interval below.
+
+    units: dataset, unit, difference (fractions). intervals: dataset, mean, low, high (fractions).
+    """
+    datasets = units["dataset"].unique()
+    heights = [1.3 + 0.24 * (units["dataset"] == d).sum() for d in datasets]
+    figure, axes = panels(len(datasets), 1.0, height_ratios=heights)
+    figure.set_figheight(sum(heights))
+    for ax, dataset in zip(axes[:, 0], datasets, strict=True):
+        part = units[units["dataset"] == dataset].reset_index(drop=True)
+        ax.plot(100 * part["difference"], part.index, "o", color=COLOURS[0], ms=5)
+        interval = intervals[intervals["dataset"] == dataset].iloc[0]
+        at = len(part) + 0.3
+        ax.hlines(at, 100 * interval["low"], 100 * interval["high"], color=COLOURS[3], lw=2.5)
+        ax.plot(100 * interval["mean"], at, "D", color=COLOURS[3], ms=7)
+        ax.axvline(0, color="black", lw=1)
+        ax.set_yticks([*part.index, at], [*part["unit"], "mean, 95 %"])
+        ax.set(ylim=(at + 0.7, -0.7), xlabel="difference in macro F1 (points)", title=dataset)
+    return figure
+
+
+@styled
+def soft_targets(scores: np.ndarray, rooms: Sequence[str], temperatures: Sequence[float]) -> Figure:
+    """One window's class probabilities, softened by each temperature.
+
+    scores: the teacher's scores of one step [R], before the softmax.
+    """
+    figure, axes = panels(1, 2.6, columns=len(temperatures), sharey=True)
+    for ax, temperature, colour in zip(axes[0], temperatures, COLOURS, strict=False):
+        probability = softmax(scores / temperature)
+        ax.barh(range(len(rooms)), probability, color=colour)
+        for i, p in enumerate(probability):
+            ax.text(min(p + 0.03, 0.72), i, f"{p:.3f}" if p >= SLIGHT else f"{p:.0e}", va="center", fontsize=FONT - 1)
+        ax.set(xlim=(0, 1), title=f"temperature {temperature:g}", xlabel="probability")
+        ax.grid(axis="y", visible=False)
+    axes[0, 0].set_yticks(range(len(rooms)), rooms)
+    axes[0, 0].invert_yaxis()
+    return figure
+
+
+@styled
+def timeline(streams: Mapping[str, pd.DataFrame], rooms: Mapping[str, Sequence[str]]) -> Figure:
+    """A recording as it goes by: the true room, the predicted one, and where they differ.
+
+    streams: by data set, one row a step: minute, y_true, y_pred (indices into the rooms), recording.
+    """
+    figure, axes = panels(len(streams), 2.6)
+    for ax, (dataset, stream) in zip(axes[:, 0], streams.items(), strict=True):
+        wrong = stream["y_true"] != stream["y_pred"]
+        ax.plot(stream["minute"], stream["y_true"], "s", color=GREY, ms=7, alpha=0.25, mew=0, label="true room")
+        ax.plot(
+            stream["minute"][~wrong], stream["y_pred"][~wrong], ".", color=COLOURS[0], ms=4, label="predicted, right"
+        )
+        ax.plot(stream["minute"][wrong], stream["y_pred"][wrong], "x", color=COLOURS[3], ms=5, label="predicted, wrong")
+        ax.set_yticks(range(len(rooms[dataset])), rooms[dataset])
+        ax.set(ylim=(len(rooms[dataset]) - 0.5, -0.5), xlabel="time (min)")
+        ax.set_title(f"{dataset}, recording {stream['recording'].iloc[0]}")
+    _legend(figure, axes[0, 0], 3)
+    return figure
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """Over the last axis."""
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def _legend(figure: Figure, ax, columns: int) -> None:
+    """The legend of `ax` under the figure, where it hides nothing."""
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=min(columns, 4))

@@ -1,0 +1,71 @@
+"""One look for all figures: readable in a phone's column, on paper, and by the colour-blind."""
+
+from collections.abc import Iterable, Sequence
+
+import matplotlib as mpl
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+WIDTH = 6.4  # inches; the text column of the book
+FONT = 10  # points at that width
+
+# Wong, "Points of view: Color blindness", Nature Methods 8 (2011), as seaborn orders it
+COLOURS = sns.color_palette("colorblind").as_hex()
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
+GREY = "#6b6b6b"
+
+RC = {
+    "font.size": FONT,
+    "axes.titlesize": FONT,
+    "axes.titlelocation": "left",
+    "axes.labelsize": FONT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": FONT - 1,
+    "xtick.labelsize": FONT - 1,
+    "ytick.labelsize": FONT - 1,
+    "figure.facecolor": "white",  # a page in dark mode keeps the figure legible
+}
+
+
+# decorates a function that draws: matplotlib reads most of these when an artist is made, not when the figure is saved
+styled = mpl.rc_context(RC)
+
+
+def panels(rows: int, height: float, columns: int = 1, **options: object) -> tuple[Figure, np.ndarray]:
+    """A figure of `rows` × `columns` axes, `height` inches a row; the axes come as an array [rows, columns]."""
+    figure = Figure(figsize=(WIDTH, height * rows), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def colours(names: Iterable[str]) -> dict[str, str]:
+    """A colour for every name, in their order."""
+    return {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(dict.fromkeys(names))}
+
+
+def markers(names: Iterable[str]) -> dict[str, str]:
+    """A marker for every name, so that no figure leans on colour alone."""
+    return {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(dict.fromkeys(names))}
+
+
+def matrix(
+    axes: Axes, values: np.ndarray, texts: np.ndarray, rows: Sequence[str], columns: Sequence[str], **image: object
+) -> None:
+    """A table of coloured cells with a text in each, dark or light by what it stands on; a NaN cell stays white."""
+    shown = axes.imshow(np.ma.masked_invalid(values), aspect="auto", **image)
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.grid(False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    for (row, column), text in np.ndenumerate(texts):
+        red, green, blue, alpha = shown.cmap(shown.norm(np.ma.masked_invalid(values)[row, column]))
+        dark = alpha > 0 and 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+        axes.text(column, row, text, ha="center", va="center", color="white" if dark else "black", fontsize=FONT - 1)

@@ -1,0 +1,151 @@
+"""Result folders as tidy tables, one observation a row. Plain JSON, NPZ and CSV: no torch, no tensorflow.
+
+A result folder is `results/<dataset>/<entry>/seed<k>`. An *entry* is a line of the book's tables: a model (`teacher`),
+or one of its exports (`student-distilled.int8`). Every function takes the folders that `Study.fit` and `Study.export`
+return and puts `dataset`, `entry` and `seed` first. All scores are fractions, 0 … 1.
+
+A file that is not there is an InputError that names it.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tinyloc.errors import InputError
+from tinyloc.files import read_json
+
+
+@dataclass(frozen=True)
+class Key:
+    """Which result a folder holds."""
+
+    dataset: str
+    entry: str
+    seed: int
+
+    @classmethod
+    def of(cls, folder: Path) -> "Key":
+        dataset, entry, seed = folder.parts[-3:]
+        return cls(dataset, entry, int(seed.removeprefix("seed")))
+
+
+def folds(folders: Iterable[Path]) -> pd.DataFrame:
+    """One row a fold: fold, n (test rows), macro_f1, accuracy, parameters (None where a model has no weights)."""
+
+    def rows(folder: Path) -> list[dict]:
+        metrics = _json(folder / "metrics.json")
+        return [
+            {
+                "fold": fold,
+                "n": scores["n"],
+                "macro_f1": scores["macro_f1"],
+                "accuracy": scores["accuracy"],
+                "parameters": metrics["parameters"],
+            }
+            for fold, scores in metrics["folds"].items()
+        ]
+
+    return _gather(folders, rows)
+
+
+def rooms(folders: Iterable[Path]) -> pd.DataFrame:
+    """One row a fold and room: fold, room, f1 (NaN where the room was neither visited nor predicted)."""
+
+    def rows(folder: Path) -> list[dict]:
+        return [
+            {"fold": fold, "room": room, "f1": np.nan if f1 is None else f1}
+            for fold, scores in _json(folder / "metrics.json")["folds"].items()
+            for room, f1 in scores["per_room_f1"].items()
+        ]
+
+    return _gather(folders, rows)
+
+
+def confusion(folders: Iterable[Path]) -> pd.DataFrame:
+    """Counts summed over the folds of all `folders` [R, R]: true room down, predicted room across."""
+    metrics = [_json(folder / "metrics.json") for folder in folders]
+    names = metrics[0]["rooms"]
+    total = sum(np.asarray(scores["confusion"]) for m in metrics for scores in m["folds"].values())
+    return pd.DataFrame(total, index=pd.Index(names, name="true"), columns=pd.Index(names, name="predicted"))
+
+
+def histories(folders: Iterable[Path]) -> pd.DataFrame:
+    """One row an epoch: fold, epoch, train_loss, validation_loss, validation_accuracy, chosen."""
+
+    def rows(folder: Path) -> list[dict]:
+        return [
+            {"fold": fold, **epoch}
+            for fold in _json(folder / "metrics.json")["folds"]
+            for epoch in _csv(folder / f"fold-{fold}" / "history.csv").to_dict("records")
+        ]
+
+    return _gather(folders, rows)
+
+
+def predictions(folder: Path) -> pd.DataFrame:
+    """One row a test window: fold, recording, step (its last), y_true, y_pred (indices into the rooms)."""
+    with _npz(folder / "predictions.npz") as arrays:
+        columns = ("fold", "recording", "step", "y_true", "y_pred")
+        return pd.DataFrame({name: arrays[name] for name in columns})
+
+
+def scores(folder: Path) -> np.ndarray:
+    """The model's output for every row of `predictions` [N, R] float32: logits, before the CRF and any softmax.
+
+    Raises InputError: the model keeps none (forest, neighbours).
+    """
+    with _npz(folder / "predictions.npz") as arrays:
+        if "scores" not in arrays:
+            raise InputError(f"{folder / 'predictions.npz'}: holds no scores; only neural models leave them")
+        return arrays["scores"]
+
+
+def exports(folders: Iterable[Path]) -> pd.DataFrame:
+    """One row a fold of an export: fold, tflite_bytes, arena_bytes, argmax_agreement, max_abs_difference."""
+    columns = ("tflite_bytes", "arena_bytes", "argmax_agreement", "max_abs_difference")
+
+    def rows(folder: Path) -> list[dict]:
+        return [
+            {"fold": fold, **{name: entry[name] for name in columns}}
+            for fold, entry in _json(folder / "export.json")["folds"].items()
+        ]
+
+    return _gather(folders, rows)
+
+
+def devices(reports: Iterable[Path]) -> pd.DataFrame:
+    """One row a run on a board, from the files `Study.on_device` returns; nested parts become `ram.arena` and so on."""
+
+    def rows(path: Path) -> list[dict]:
+        report = _json(path)
+        report.pop("provenance", None)
+        return pd.json_normalize(report).to_dict("records")
+
+    return _gather(reports, rows, of=lambda path: Key.of(path.parent))
+
+
+def _gather(
+    paths: Iterable[Path], rows: Callable[[Path], list[dict]], of: Callable[[Path], Key] = Key.of
+) -> pd.DataFrame:
+    return pd.DataFrame([{**vars(of(path)), **row} for path in paths for row in rows(path)])
+
+
+def _present(path: Path) -> Path:
+    if not path.is_file():
+        raise InputError(f"{path}: no such result; compute it with `tinyloc reproduce`")
+    return path
+
+
+def _json(path: Path) -> dict:
+    return read_json(_present(path))
+
+
+def _csv(path: Path) -> pd.DataFrame:
+    return pd.read_csv(_present(path))
+
+
+def _npz(path: Path) -> np.lib.npyio.NpzFile:
+    return np.load(_present(path), allow_pickle=False)

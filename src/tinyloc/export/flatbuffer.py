@@ -1,0 +1,150 @@
+"""A `.tflite` file as Python objects: read with every reference checked, and written back.
+
+TFLite Micro trusts its model: a file that is cut short, or an index that points nowhere, crashes the whole process.
+So everything that goes to TFLite Micro is read here first. The objects (`ModelT`, `TensorT`, …) are those of the
+published TFLite schema, in the copy that `tflite-micro` carries.
+"""
+
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+
+import flatbuffers
+import numpy as np
+from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
+
+from tinyloc.errors import InputError
+
+IDENTIFIER = b"TFL3"
+NO_TENSOR = -1  # an optional operand that is left out
+
+_DTYPES = {
+    schema.TensorType.FLOAT32: np.dtype(np.float32),
+    schema.TensorType.INT8: np.dtype(np.int8),
+    schema.TensorType.INT16: np.dtype(np.int16),
+    schema.TensorType.INT32: np.dtype(np.int32),
+    schema.TensorType.INT64: np.dtype(np.int64),
+    schema.TensorType.BOOL: np.dtype(np.bool_),
+}
+_OPERATORS = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
+# What the generated reader raises where an offset, a length or a table of the file makes no sense.
+_UNREADABLE = (struct.error, ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, MemoryError)
+
+
+def read(path: Path) -> schema.ModelT:
+    """Read a `.tflite` file. Raises InputError: it is missing, not a `.tflite`, cut short or corrupt."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; make it with `tinyloc export`") from None
+    return parse(data, str(path))
+
+
+def parse(data: bytes, name: str) -> schema.ModelT:
+    """The model in `data`; `name` stands for it in errors. Raises InputError as `read` does."""
+    if data[4:8] != IDENTIFIER:
+        raise InputError(f"{name}: not a .tflite file (no {IDENTIFIER.decode()} at byte 4); export the model again")
+    try:
+        model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
+        problem = next(_problems(model), None)
+    except _UNREADABLE as error:
+        problem = str(error)
+    if problem:
+        raise InputError(f"{name}: cut short or corrupt at {len(data)} bytes ({problem}); export the model again")
+    return model
+
+
+def pack(model: schema.ModelT) -> bytes:
+    """The bytes of the file: the same objects always give the same bytes."""
+    builder = _Builder(1024)
+    builder.Finish(model.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output())
+
+
+class _Builder(flatbuffers.Builder):
+    """A builder that keeps the schema's `force_align: 16` of constants, which the generated Python forgets."""
+
+    def CreateNumpyVector(self, x: np.ndarray) -> int:
+        if x.dtype != np.uint8:
+            return super().CreateNumpyVector(x)
+        self.StartVector(1, x.size, 16)
+        self.head -= x.size
+        self.Bytes[self.head : self.head + x.size] = x.tobytes()
+        return self.EndVector()
+
+
+def graph(model: schema.ModelT) -> schema.SubGraphT:
+    """The only subgraph of a model of ours."""
+    return model.subgraphs[0]
+
+
+def operator_name(model: schema.ModelT, operator: schema.OperatorT) -> str:
+    """`CONV_2D`, `ADD`, … Codes above 127 lie in the newer of two fields."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    return _OPERATORS[max(code.builtinCode, code.deprecatedBuiltinCode)]
+
+
+def operator_counts(model: schema.ModelT) -> dict[str, int]:
+    """How often each operator occurs, by name."""
+    return dict(sorted(Counter(operator_name(model, operator) for operator in graph(model).operators).items()))
+
+
+def dtype(tensor: schema.TensorT) -> np.dtype:
+    return _DTYPES[tensor.type]
+
+
+def constant(model: schema.ModelT, tensor: schema.TensorT) -> np.ndarray | None:
+    """The values that the file holds for a tensor, in the tensor's own type and shape; None for an activation."""
+    data = model.buffers[tensor.buffer].data
+    if data is None or len(data) == 0:
+        return None
+    return np.frombuffer(bytes(data), dtype(tensor)).reshape(_shape(tensor))
+
+
+def _shape(tensor: schema.TensorT) -> tuple[int, ...]:
+    return () if tensor.shape is None else tuple(int(n) for n in tensor.shape)
+
+
+def _problems(model: schema.ModelT) -> Iterator[str]:
+    """Everything in a readable file that TFLite Micro would follow into foreign memory."""
+    if len(model.subgraphs) != 1:
+        yield f"{len(model.subgraphs)} subgraphs instead of one"
+    tensors, operators = graph(model).tensors, graph(model).operators
+    for tensor in tensors:
+        yield from _tensor_problems(model, tensor)
+    for number, operator in enumerate(operators):
+        if not 0 <= operator.opcodeIndex < len(model.operatorCodes):
+            yield f"operator {number} has unknown code {operator.opcodeIndex}"
+        operator_name(model, operator)
+        yield from _reference_problems(f"operator {number}", operator.inputs, len(tensors), NO_TENSOR)
+        yield from _reference_problems(f"operator {number}", operator.outputs, len(tensors), 0)
+    yield from _reference_problems("the graph", graph(model).inputs, len(tensors), 0)
+    yield from _reference_problems("the graph", graph(model).outputs, len(tensors), 0)
+
+
+def _reference_problems(where: str, indices: np.ndarray, count: int, lowest: int) -> Iterator[str]:
+    for index in indices:
+        if not lowest <= index < count:
+            yield f"{where} refers to tensor {index} of {count}"
+
+
+def _tensor_problems(model: schema.ModelT, tensor: schema.TensorT) -> Iterator[str]:
+    name = tensor.name.decode(errors="replace")
+    if tensor.type not in _DTYPES:
+        yield f"tensor {name!r} has type {tensor.type}"
+    if min(_shape(tensor), default=1) < 1:
+        yield f"tensor {name!r} has shape {_shape(tensor)}"
+    data = model.buffers[tensor.buffer].data
+    wanted = prod(_shape(tensor)) * dtype(tensor).itemsize
+    if data is not None and len(data) not in (0, wanted):
+        yield f"tensor {name!r} has {len(data)} bytes of {wanted}"
+    scales = tensor.quantization.scale if tensor.quantization else None
+    if scales is not None and len(scales):
+        if not (np.isfinite(scales).all() and (np.asarray(scales) > 0).all()):
+            yield f"tensor {name!r} has a scale that is not positive"
+        if len(tensor.quantization.zeroPoint) != len(scales):
+            yield f"tensor {name!r} has {len(scales)} scales and {len(tensor.quantization.zeroPoint)} zero points"
+        if len(scales) > 1 and len(scales) != _shape(tensor)[tensor.quantization.quantizedDimension]:
+            yield f"tensor {name!r} has {len(scales)} scales for shape {_shape(tensor)}"

@@ -1,0 +1,135 @@
+"""What TensorFlow's converter leaves undone: passes over a converted model, in place."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+
+from tinyloc.export.flatbuffer import NO_TENSOR, constant, graph, operator_name, schema
+
+
+def name_ports(model: schema.ModelT, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> None:
+    """Give inputs and outputs their names, and bring them into the order of the mappings.
+
+    inputs, outputs: name in the converted model's signature -> name of the tensor. The converter names and orders
+    its tensors as it likes; its signature alone says which is which.
+    """
+    (signature,) = model.signatureDefs
+    tensors = graph(model).tensors
+
+    def named(maps: list[schema.TensorMapT], names: Mapping[str, str]) -> np.ndarray:
+        index = {entry.name.decode(): entry.tensorIndex for entry in maps}
+        for before, after in names.items():
+            tensors[index[before]].name = after.encode()
+        return np.array([index[before] for before in names], np.int32)
+
+    graph(model).inputs = named(signature.inputs, inputs)
+    graph(model).outputs = named(signature.outputs, outputs)
+
+
+def quantise_elu(model: schema.ModelT) -> None:
+    """Make ELU an int8 operator.
+
+    TFLite Micro has an int8 ELU (a table of 256 entries), but the converter cannot quantise the operator and emits
+    DEQUANTIZE, ELU, QUANTIZE in its place. The table holds the very composition of these three.
+    """
+    operators = graph(model).operators
+    producer = {int(o.outputs[0]): o for o in operators}
+    uses = Counter(int(t) for o in operators for t in o.inputs)
+    gone = []
+    for elu in operators:
+        if operator_name(model, elu) != "ELU":
+            continue
+        before = producer.get(int(elu.inputs[0]))
+        after = [o for o in operators if elu.outputs[0] in o.inputs]
+        island = before is not None and operator_name(model, before) == "DEQUANTIZE" and len(after) == 1
+        if island and operator_name(model, after[0]) == "QUANTIZE" and uses[int(elu.inputs[0])] == 1:
+            elu.inputs, elu.outputs = before.inputs, after[0].outputs
+            gone += [before, after[0]]
+    _remove(model, gone)
+
+
+def fold_scale_into_softmax(model: schema.ModelT) -> None:
+    """softmax(c x) with a positive constant c: c becomes the operator's own factor `beta`, and the product goes.
+
+    The scale 1 / sqrt(d) of attention is the case: the converter leaves `beta` at 1.
+    """
+    operators, tensors = graph(model).operators, graph(model).tensors
+    producer = {int(o.outputs[0]): o for o in operators}
+    uses = Counter(int(t) for o in operators for t in o.inputs)
+    gone = []
+    for softmax in operators:
+        if operator_name(model, softmax) != "SOFTMAX":
+            continue
+        product = producer.get(int(softmax.inputs[0]))
+        if product is None or operator_name(model, product) != "MUL" or uses[int(softmax.inputs[0])] != 1:
+            continue
+        factor = _real(model, tensors[product.inputs[1]])
+        if factor is not None and factor.size == 1 and factor.item() > 0:
+            softmax.builtinOptions.beta *= factor.item()
+            softmax.inputs = product.inputs[:1]
+            gone.append(product)
+    _remove(model, gone)
+
+
+def compact(model: schema.ModelT) -> None:
+    """Leave out what no operator needs: long tensor names, unused tensors, repeated buffers, signatures, metadata.
+
+    In a model of 60 KB these were seen to take 5 KB of flash.
+    """
+    _drop_unused_tensors(model)
+    _share_buffers(model)
+    ports = {*graph(model).inputs.tolist(), *graph(model).outputs.tolist()}
+    for index, tensor in enumerate(graph(model).tensors):
+        if index not in ports:
+            tensor.name = f"t{index}".encode()
+        if tensor.quantization is not None:
+            # the calibrated range is what scale and zero point were made of
+            tensor.quantization.min = tensor.quantization.max = None
+    used = sorted({o.opcodeIndex for o in graph(model).operators})
+    for operator in graph(model).operators:
+        operator.opcodeIndex = used.index(operator.opcodeIndex)
+    model.operatorCodes = [model.operatorCodes[i] for i in used]
+    model.signatureDefs = model.metadata = model.metadataBuffer = None
+    model.description = b"tinyloc"
+
+
+def _remove(model: schema.ModelT, operators: list[schema.OperatorT]) -> None:
+    gone = {id(o) for o in operators}
+    graph(model).operators = [o for o in graph(model).operators if id(o) not in gone]
+
+
+def _real(model: schema.ModelT, tensor: schema.TensorT) -> np.ndarray | None:
+    """The real values of a constant tensor; None for an activation."""
+    values = constant(model, tensor)
+    if values is None or values.dtype == np.float32:
+        return values
+    return tensor.quantization.scale[0] * (values.astype(np.float64) - tensor.quantization.zeroPoint[0])
+
+
+def _drop_unused_tensors(model: schema.ModelT) -> None:
+    g = graph(model)
+    kept = sorted({int(t) for o in g.operators for t in (*o.inputs, *o.outputs)} - {NO_TENSOR} | set(g.inputs.tolist()))
+    number = {old: new for new, old in enumerate(kept)} | {NO_TENSOR: NO_TENSOR}
+
+    def renumber(indices: np.ndarray) -> np.ndarray:
+        return np.array([number[int(t)] for t in indices], np.int32)
+
+    for o in g.operators:
+        o.inputs, o.outputs = renumber(o.inputs), renumber(o.outputs)
+    g.inputs, g.outputs = renumber(g.inputs), renumber(g.outputs)
+    g.tensors = [g.tensors[t] for t in kept]
+
+
+def _share_buffers(model: schema.ModelT) -> None:
+    """One buffer for equal constants; buffer 0 is empty by convention, and serves every activation."""
+    number: dict[bytes, int] = {b"": 0}
+    for tensor in graph(model).tensors:
+        data = model.buffers[tensor.buffer].data
+        tensor.buffer = number.setdefault(b"" if data is None else bytes(data), len(number))
+    buffers = []
+    for content in number:
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(content, np.uint8) if content else None
+        buffers.append(buffer)
+    model.buffers = buffers

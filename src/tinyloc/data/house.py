@@ -44,7 +44,7 @@ class Room:
 class House:
     rooms: tuple[Room, ...]
     doors: dict[tuple[int, int], tuple[float, float]]  # rooms a < b -> the middle of their door
-    gateways: dict[str, tuple[float, float]]
+    gateways: dict[str, tuple[float, float]]  # name -> where its antenna is
 
     @property
     def room_names(self) -> tuple[str, ...]:
@@ -145,6 +145,7 @@ HOUSE = House(
         "gw-kitchen": (4.6, 7.6),
         "gw-hall": (5.2, 4.0),
         "gw-bedroom": (10.2, 6.4),
-        "gw-study": (10.1, 2.8),
+        "gw-study": (10.1, 4.6),
+        "gw-bathroom": (8.6, 0.3),
     },
 )

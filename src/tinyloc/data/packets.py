@@ -8,9 +8,10 @@ same `seqno` and the same accelerometer samples. The columns are those of the SH
 import csv
 import difflib
 import io
+import itertools
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from tinyloc.errors import InputError
-from tinyloc.files import sha256
+from tinyloc.files import atomic, sha256
 
 SAMPLES_PER_PACKET = 5
 ACCELERATION = tuple(f"s{i}{axis}" for i in range(1, SAMPLES_PER_PACKET + 1) for axis in "xyz")
@@ -64,33 +65,38 @@ class Dataset:
         return sha256(*parts)
 
 
-def schema(gateways: Sequence[str], rooms: Sequence[str]) -> pa.DataFrameSchema:
-    """What a packet table of this home has to hold. The `error` of each check says what to do."""
+def schema(gateways: Sequence[str] | None = None, rooms: Sequence[str] | None = None) -> pa.DataFrameSchema:
+    """What a packet table has to hold; None allows any name. The `error` of each check ends a message to the user."""
     low, high = RSSI_RANGE
     g_low, g_high = ACCELERATION_RANGE
+    rssi = pa.Check.between(low, high, error=f"is outside {low} … {high} dBm; leave out packets of unknown RSSI")
     acceleration = pa.Check.between(g_low, g_high, error=f"is outside {g_low:g} … {g_high:g}; give it in g")
-    rssi = pa.Check.between(
-        low, high, error=f"is outside {low} … {high} dBm; leave out packets whose RSSI is not known"
-    )
+    forward = pa.Check(lambda time: ~(time.diff() < pd.Timedelta(0)), error="goes backwards")
     return pa.DataFrameSchema(
         {
-            "timestamp": pa.Column("datetime64[us]", pa.Check(_goes_forward, error="goes backwards")),
+            "timestamp": pa.Column("datetime64[us]", forward),
             "rssi": pa.Column("int64", rssi),
             "seqno": pa.Column("int64", pa.Check.ge(0, error="is negative; packets are counted from 0")),
             **{column: pa.Column("float64", acceleration) for column in ACCELERATION},
-            "gateway": pa.Column(str, pa.Check.isin(list(gateways), error="is not a known gateway")),
-            "true_room": pa.Column(str, pa.Check.isin(list(rooms), error="is not a known room")),
-            "activity": pa.Column(str, pa.Check.str_length(min_value=1, error="is empty; write what the person did")),
+            "gateway": pa.Column(str, _name("gateway", gateways)),
+            "true_room": pa.Column(str, _name("room", rooms)),
+            "activity": pa.Column(str, _name("activity", None)),
         },
         strict=True,
         ordered=True,
     )
 
 
-def read_csv(path: Path, gateways: Sequence[str], rooms: Sequence[str]) -> pd.DataFrame:
-    """Read one recording.
+def _name(what: str, known: Sequence[str] | None) -> pa.Check:
+    if known is None:
+        return pa.Check.str_length(min_value=1, error=f"is empty; give the name of the {what}")
+    return pa.Check.isin(list(known), error=f"is not a known {what}")
 
-    Columns beyond those of the packet table are left out. Timestamps are ISO 8601; with a UTC offset they become UTC.
+
+def read_csv(path: Path, gateways: Sequence[str] | None = None, rooms: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read one recording; the names of gateways and rooms are checked where the known ones are given.
+
+    Timestamps are ISO 8601; with a UTC offset they become UTC. Columns beyond those of the packet table are left out.
 
     Returns the packet table: timestamp [datetime64[us]], rssi [dBm, int64], seqno [int64], s1x … s5z [g, float64],
     gateway, true_room, activity [str], in the file's order.
@@ -106,23 +112,40 @@ def read_csv(path: Path, gateways: Sequence[str], rooms: Sequence[str]) -> pd.Da
     try:
         return schema(gateways, rooms).validate(table, lazy=True)
     except pa.errors.SchemaErrors as error:
-        raise InputError(_first_failure(path, text, error, gateways, rooms)) from None
+        known = {"gateway": gateways, "true_room": rooms}
+        raise InputError(f"{path}: {_first_failure(text, error, known)}") from None
 
 
-def _goes_forward(timestamp: pd.Series) -> pd.Series:
-    return ~(timestamp.diff() < pd.Timedelta(0))
+def write_csv(path: Path, packets: pd.DataFrame) -> None:
+    """Write a packet table so that `read_csv` reads the same again."""
+    with atomic(path) as temporary:
+        packets.to_csv(temporary, index=False)
+
+
+def describe(packets: pd.DataFrame) -> str:
+    """A few lines for a reader: how many packets, how long, how loud, from which gateways, in which rooms."""
+    first, last = packets["timestamp"].iloc[[0, -1]]
+    minutes = (last - first).total_seconds() / 60
+    lines = [
+        f"{len(packets)} packets in {minutes:.1f} min, from {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S}",
+        f"RSSI {packets['rssi'].min()} … {packets['rssi'].max()} dBm, median {packets['rssi'].median():.0f} dBm",
+    ]
+    for column, plural in (("gateway", "gateways"), ("true_room", "rooms"), ("activity", "activities")):
+        counts = packets[column].value_counts(sort=False)
+        lines.append(f"{plural}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
+    return "\n".join(lines)
 
 
 # ── the file as text ─────────────────────────────────────────────────────────────────────────────
 def _decode(path: Path) -> str:
+    """The file's text with its line ends as they are on every system."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path of the recording") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    zero = raw.find(b"\0")
-    if zero >= 0:
+    if (zero := raw.find(b"\0")) >= 0:
         line = raw.count(b"\n", 0, zero) + 1
         raise InputError(f"{path}: line {line}: a zero byte; the file is damaged or not CSV, export it again as UTF-8")
     try:
@@ -132,22 +155,24 @@ def _decode(path: Path) -> str:
         raise InputError(f"{path}: line {line}: not UTF-8 (byte 0x{raw[error.start]:02x}); save it as UTF-8") from None
     if not text.strip():
         raise InputError(f"{path}: an empty recording: nothing in the file; record again or remove the file")
-    return text
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _check_header(path: Path, text: str) -> None:
-    header = next(row for row in csv.reader(io.StringIO(text)) if not _blank(row))
+    header, line = next(_records(text))
     for column in COLUMNS:
         if column not in header:
-            raise InputError(f"{path}: line 1: no column {column!r}; there are {_some(header)}{_header_hint(header)}")
+            hint = "; separate the columns with commas" if len(header) == 1 else ""
+            there = ", ".join(_quoted(name)[1:-1] for name in header)
+            raise InputError(f"{path}: line {line}: no column {column!r}; there are {there}{hint}")
         if header.count(column) > 1:
-            raise InputError(f"{path}: line 1: the column {column!r} stands there twice; leave one")
+            raise InputError(f"{path}: line {line}: the column {column!r} stands there twice; leave one")
 
 
-def _header_hint(header: list[str]) -> str:
-    if len(header) == 1:
-        return "; separate the columns with commas"
-    return "; the first line has to name the columns, as in data/README.md"
+def _records(text: str) -> Iterator[tuple[list[str], int]]:
+    """Every record of a CSV text that is not blank, with the line on which it ends; the header is the first."""
+    reader = csv.reader(io.StringIO(text))
+    return ((record, reader.line_num) for record in reader if len(record) > 1 or "".join(record).strip())
 
 
 def _parse(path: Path, text: str) -> pd.DataFrame:
@@ -199,49 +224,24 @@ def _refuse(path: Path, text: str, cells: pd.Series, bad: pd.Series, why: str) -
         raise InputError(f"{path}: line {_line(text, row)}: {cells.name}: {_quoted(cells.iloc[row])} {why}")
 
 
-def _first_failure(
-    path: Path, text: str, error: pa.errors.SchemaErrors, gateways: Sequence[str], rooms: Sequence[str]
-) -> str:
+def _first_failure(text: str, error: pa.errors.SchemaErrors, known: dict[str, Sequence[str] | None]) -> str:
+    """What the schema says of the first row that it refuses."""
     case = error.failure_cases.sort_values("index", kind="stable").iloc[0]
     row, column, value, why = int(case["index"]), case["column"], case["failure_case"], case["check"]
     if column == "timestamp":
-        before = error.data["timestamp"].iloc[row - 1]
-        why = f"{why}: the line before has '{before}'; sort the file by time"
-    if column in ("gateway", "true_room"):
-        why += f"; {_known(str(value), gateways if column == 'gateway' else rooms)}"
-    return f"{path}: line {_line(text, row)}: {column}: {_quoted(value)} {why}"
-
-
-def _known(value: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(value, names, n=1)
-    guess = f"did you mean {near[0]!r}? " if near else ""
-    return f"{guess}known are {', '.join(names)}"
+        why += f": the packet before has '{error.data[column].iloc[row - 1]}'; sort the file by time"
+    if known.get(column) is not None:
+        near = difflib.get_close_matches(str(value), known[column], n=1)
+        guess = f"did you mean {near[0]!r}? " if near else ""
+        why += f"; {guess}known are {', '.join(known[column])}"
+    return f"line {_line(text, row)}: {column}: {_quoted(value)} {why}"
 
 
 def _line(text: str, row: int) -> int:
-    """The line of the file on which the data row `row` ends. Only errors pay for this walk."""
-    reader = csv.reader(io.StringIO(text))
-    seen = -1  # the header is row -1
-    for record in reader:
-        if _blank(record):
-            continue
-        if seen == row:
-            break
-        seen += 1
-        if seen == row + 1:
-            break
-    return reader.line_num
-
-
-def _blank(record: list[str]) -> bool:
-    return len(record) == 0 or (len(record) == 1 and not record[0].strip())
+    """The line of the file that holds data row `row`. Only an error pays for this walk."""
+    return next(itertools.islice(_records(text), row + 1, None))[1]
 
 
 def _quoted(value: object) -> str:
     shown = repr(str(value))
     return shown if len(shown) <= 60 else f"{shown[:57]}…'"
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = [_quoted(name)[1:-1] for name in names[:30]]
-    return ", ".join(shown) + (" …" if len(names) > 30 else "")

@@ -4,6 +4,7 @@ A life is a list of legs: stay on a spot, or walk in a straight line to the next
 next room are drawn from distributions that depend on the room alone, which makes the rooms a semi-Markov process.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,22 +12,24 @@ import numpy as np
 from tinyloc.data.house import House, Room, Spot
 
 SPEED_M_S = (0.5, 1.1)  # indoors, slower than in the street
-MARGIN_M = 0.4  # nobody walks along a wall
+MARGIN_M = 0.3  # nobody stands closer to a wall
+SCATTER_M = 0.3  # of where people stand at a spot
 
 # Free living: how long one stays in a room (median in s, spread of the logarithm) and how often one goes there.
 STAY = {
-    "living": (45, 0.7),
-    "kitchen": (35, 0.7),
-    "hall": (8, 0.5),
-    "bedroom": (40, 0.7),
-    "study": (45, 0.7),
-    "bathroom": (25, 0.5),
+    "living": (100, 0.7),
+    "kitchen": (75, 0.7),
+    "hall": (10, 0.5),
+    "bedroom": (90, 0.7),
+    "study": (100, 0.7),
+    "bathroom": (50, 0.6),
 }
 VISITS = {"living": 3.0, "kitchen": 3.0, "hall": 1.0, "bedroom": 2.0, "study": 2.0, "bathroom": 1.5}
-SPOT_S = 15.0  # mean time on one spot before the next one in the same room
-TURN_S = 6.0  # mean time between two turns of the body
+SPOT_S = 30.0  # mean time on one spot before the next one in the same room
+TURN_S = 6.0  # mean time between two turns of the body, and how far they go
+TURN_RAD = {"standing": 1.2, "sitting": 0.3, "lying": 0.15}
 
-# Fingerprint walk: a few spots in every room in turn, a quarter turn of the body at each
+# Fingerprint walk: a few spots in every room in turn, four quarter turns of the body at each.
 WALK_SPOTS = 4
 WALK_STAY_S = 10.0
 
@@ -38,11 +41,13 @@ GRAVITY = {
     "walking": (0.9, 0.25, 0.1),
 }
 POSTURE_SPREAD = 0.35  # of the direction, drawn for each stay
+HABIT_SPREAD = 0.15  # of how people wear the device, drawn for each recording
 ARM_SWING_G, ARM_SWING_HZ = 0.25, 0.9  # a stride is two steps
 STEP_G = 0.12
 NOISE_G = 0.012
-FIDGET_G, FIDGET_SHARE = 0.15, 0.15  # movement of the hand while staying: how strong, and in which share of stays
+FIDGET_G, FIDGET_SHARE = 0.1, 0.2  # movement of the hand while staying: how strong, and in which share of stays
 SAMPLE_HZ = 25.0
+RESOLUTION_G, RANGE_G = 1 / 32, 4.0
 
 
 @dataclass(frozen=True)
@@ -68,51 +73,54 @@ class Life:
 class _Diary:
     """Writes down legs, one after the other."""
 
-    def __init__(self, house: House, start: tuple[float, float], rng: np.random.Generator):
+    def __init__(self, house: House, start: np.ndarray, rng: np.random.Generator):
         self.house, self.rng = house, rng
-        self.now, self.xy = 0.0, np.array(start)
+        self.now, self.xy = 0.0, start
         self.legs: list[tuple] = []
-        # how this person wears the device
-        self.habit = rng.normal(0, 0.15, 3)
-
-    def _leg(self, heading: float, activity: str) -> None:
-        direction = (
-            np.array(GRAVITY[activity]) + self.habit + self.rng.normal(0, POSTURE_SPREAD, 3) * (activity != "walking")
-        )
-        still = activity == "walking" or self.rng.random() > FIDGET_SHARE
-        restless = 0.0 if still else self.rng.exponential(FIDGET_G)
-        self.legs.append((self.now, *self.xy, heading, activity, *(direction / np.linalg.norm(direction)), restless))
+        self.habit = rng.normal(0, HABIT_SPREAD, 3)
 
     def walk(self, goal: np.ndarray) -> None:
-        way = np.asarray(goal) - self.xy
-        self._leg(float(np.arctan2(way[1], way[0])), "walking")
-        self.now += float(np.linalg.norm(way)) / self.rng.uniform(*SPEED_M_S)
-        self.xy = np.asarray(goal, float)
-
-    def stay(self, seconds: float, activity: str, heading: float) -> None:
-        self._leg(heading, activity)
-        self.now += seconds
+        """In a straight line to `goal` [2] m."""
+        way = goal - self.xy
+        gravity = self._direction(np.array(GRAVITY["walking"]))
+        self._write(np.arctan2(way[1], way[0]), "walking", gravity, 0.0)
+        self.now += np.hypot(*way) / self.rng.uniform(*SPEED_M_S)
+        self.xy = goal
 
     def go(self, here: int, there: int) -> None:
         """Through the doors to the threshold of another room."""
         for door in self.house.path(here, there):
             self.walk(np.array(door))
 
+    def stay(self, activity: str, turns: Iterable[tuple[float, float]]) -> None:
+        """On the spot, in one posture; `turns` are headings in radians and how long they last in s."""
+        gravity = self._direction(np.array(GRAVITY[activity]) + self.rng.normal(0, POSTURE_SPREAD, 3))
+        restless = self.rng.exponential(FIDGET_G) if self.rng.random() < FIDGET_SHARE else 0.0
+        for heading, seconds in turns:
+            self._write(heading, activity, gravity, restless)
+            self.now += seconds
+
     def life(self) -> Life:
-        self._leg(0.0, "standing")
-        time, x, y, heading, activity, gx, gy, gz, restless = map(np.array, zip(*self.legs, strict=True))
-        return Life(time, np.stack([x, y], 1), heading, activity, np.stack([gx, gy, gz], 1), restless)
+        self._write(0.0, "standing", self._direction(np.array(GRAVITY["standing"])), 0.0)
+        time, xy, heading, activity, gravity, restless = map(np.array, zip(*self.legs, strict=True))
+        return Life(time, xy, heading, activity, gravity, restless)
+
+    def _write(self, heading: float, activity: str, gravity: np.ndarray, restless: float) -> None:
+        self.legs.append((self.now, self.xy, heading, activity, gravity, restless))
+
+    def _direction(self, gravity: np.ndarray) -> np.ndarray:
+        felt = gravity + self.habit
+        return felt / np.sqrt(felt @ felt)
 
 
 def living(house: House, seconds: float, rng: np.random.Generator) -> Life:
     """Free living: rooms by preference, spots by what is there, turning about while staying."""
     room = int(rng.integers(len(house.rooms)))
-    spot = house.rooms[room].spots[0]
-    diary = _Diary(house, (spot.x, spot.y), rng)
+    diary = _Diary(house, _random_spot(house.rooms[room], rng), rng)
     visits = np.array([VISITS[r.name] for r in house.rooms])
     while diary.now < seconds:
         median, spread = STAY[house.rooms[room].name]
-        _stay_in(diary, house.rooms[room], median * np.exp(spread * rng.standard_normal()))
+        _spend(diary, house.rooms[room], median * np.exp(spread * rng.standard_normal()))
         chance = np.where(np.arange(len(visits)) == room, 0, visits)
         there = int(rng.choice(len(visits), p=chance / chance.sum()))
         diary.go(room, there)
@@ -120,38 +128,52 @@ def living(house: House, seconds: float, rng: np.random.Generator) -> Life:
     return diary.life()
 
 
-def _stay_in(diary: _Diary, room: Room, seconds: float) -> None:
+def _spend(diary: _Diary, room: Room, seconds: float) -> None:
+    """Spend `seconds` in a room, on one of its spots after the other."""
     until = diary.now + seconds
     while diary.now < until:
-        spot: Spot = room.spots[int(diary.rng.integers(len(room.spots)))]
-        diary.walk(np.array([spot.x, spot.y]) + diary.rng.normal(0, 0.15, 2))
-        leave = diary.now + min(diary.rng.exponential(SPOT_S) + 2, max(until - diary.now, 1))
-        heading = diary.rng.uniform(-np.pi, np.pi)
-        while diary.now < leave:
-            diary.stay(min(diary.rng.exponential(TURN_S) + 0.5, leave - diary.now), spot.activity, heading)
-            # sitting and lying people turn less
-            heading += diary.rng.normal(0, 1.2 if spot.activity == "standing" else 0.3)
+        spot = room.spots[int(diary.rng.integers(len(room.spots)))]
+        diary.walk(_about(room, spot, diary.rng))
+        here = min(diary.rng.exponential(SPOT_S), until - diary.now)
+        diary.stay(spot.activity, _turns(spot.activity, here, diary.rng))
+
+
+def _turns(activity: str, seconds: float, rng: np.random.Generator) -> Iterator[tuple[float, float]]:
+    heading = rng.uniform(-np.pi, np.pi)
+    while seconds > 0:
+        lasts = min(rng.exponential(TURN_S), seconds)
+        yield heading, lasts
+        seconds -= lasts
+        heading += rng.normal(0, TURN_RAD[activity])
 
 
 def fingerprint(house: House, seconds: float, rng: np.random.Generator) -> Life:
-    """The scripted walk: every room in turn, again and again, a few random spots each, a quarter turn at each."""
+    """The scripted walk: every room in turn, again and again, a few random spots each, once around at each."""
     diary = _Diary(house, _random_spot(house.rooms[0], rng), rng)
     room = 0
     while diary.now < seconds:
         for _ in range(WALK_SPOTS):
-            diary.walk(np.array(_random_spot(house.rooms[room], rng)))
-            heading = rng.uniform(-np.pi, np.pi)
-            for quarter in range(4):
-                diary.stay(WALK_STAY_S / 4, "standing", heading + quarter * np.pi / 2)
-        diary.go(room, (room + 1) % len(house.rooms))
-        room = (room + 1) % len(house.rooms)
+            diary.walk(_random_spot(house.rooms[room], rng))
+            first = rng.uniform(-np.pi, np.pi)
+            diary.stay("standing", [(first + quarter * np.pi / 2, WALK_STAY_S / 4) for quarter in range(4)])
+        there = (room + 1) % len(house.rooms)
+        diary.go(room, there)
+        room = there
     return diary.life()
 
 
-def _random_spot(room: Room, rng: np.random.Generator) -> tuple[float, float]:
-    x = rng.uniform(room.x0 + MARGIN_M, room.x1 - MARGIN_M)
-    y = rng.uniform(room.y0 + MARGIN_M, room.y1 - MARGIN_M)
-    return x, y
+def _about(room: Room, spot: Spot, rng: np.random.Generator) -> np.ndarray:
+    """A point near a spot [2] m: nobody stands twice on the very same one, nor in a wall."""
+    return np.clip(np.array([spot.x, spot.y]) + rng.normal(0, SCATTER_M, 2), *_floor(room))
+
+
+def _random_spot(room: Room, rng: np.random.Generator) -> np.ndarray:
+    return rng.uniform(*_floor(room))
+
+
+def _floor(room: Room) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest coordinates [2] m at which one can stand."""
+    return np.array([room.x0, room.y0]) + MARGIN_M, np.array([room.x1, room.y1]) - MARGIN_M
 
 
 def acceleration(life: Life, time: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
@@ -164,4 +186,4 @@ def acceleration(life: Life, time: np.ndarray, samples: int, rng: np.random.Gene
     tread = np.where(walking, STEP_G * np.sin(2 * phase + 0.6), 0)
     felt = life.gravity[leg][:, None] + np.stack([tread, swing, 0.5 * swing + 0.5 * tread], axis=-1)
     felt = felt + rng.standard_normal(felt.shape) * (NOISE_G + life.restless[leg])[:, None, None]
-    return np.clip(np.round(felt * 32) / 32, -4, 4)
+    return np.clip(np.round(felt / RESOLUTION_G) * RESOLUTION_G, -RANGE_G, RANGE_G)

@@ -2,9 +2,10 @@
 
 RSSI = reference - path loss - walls + shadowing + drift - body + fading, rounded to whole dBm.
 
-- Path loss grows with the logarithm of distance (Rappaport, "Wireless Communications", 2nd ed. 2002, eq. 4.69).
+- Path loss grows with the logarithm of distance (Rappaport, "Wireless Communications", 2nd ed. 2002,
+  section 4.9.1).
 - Each wall between person and gateway costs the same (the multi-wall model of COST Action 231, final report 1999,
-  section 4.7; 3.4 dB for light and 6.9 dB for heavy walls).
+  section 4.7, where a heavy wall costs 6.9 dB; SHIB's walls cost more).
 - Shadowing is a Gaussian field over the floor, exponentially correlated (Gudmundson, "Correlation model for shadow
   fading in mobile radio systems", Electronics Letters 27, 1991); one field a gateway, the same in all recordings.
 - Drift: what has changed since the last recording (furniture, people, how the wearable sits): a weaker field and an
@@ -24,17 +25,16 @@ from scipy.ndimage import map_coordinates
 
 from tinyloc.data.house import House
 
-REFERENCE_DBM = -55.0  # at 1 m, facing the gateway
-EXPONENT = 2.4
-NEAREST_M = 0.3
-HEIGHT_M = 0.8  # of the gateways above the wrist
-WALL_DB = 5.0
-SHADOWING_DB, SHADOWING_M = 4.0, 2.0
-DRIFT_FIELD_DB, DRIFT_OFFSET_DB = 2.5, 2.0
-GATEWAY_OFFSET_DB = 2.0
-BODY_DB = 12.0
-RICE_K = 2.0  # power of the steady part over that of the scattered part
-SENSITIVITY_DBM, SENSITIVITY_WIDTH_DB = -93.0, 3.0  # half of the packets at this level are lost
+REFERENCE_DBM = -49.0  # at 1 m, facing the gateway
+EXPONENT = 3.2
+HEIGHT_M = 0.6  # of the gateways above the wrist
+WALL_DB = 9.0
+SHADOWING_DB, SHADOWING_M = 5.0, 2.0
+DRIFT_FIELD_DB, DRIFT_OFFSET_DB = 2.0, 2.0
+GATEWAY_OFFSET_DB = 3.0
+BODY_DB = 15.0
+RICE_K = 1.0  # power of the steady part over that of the scattered part
+SENSITIVITY_DBM, SENSITIVITY_WIDTH_DB = -90.0, 2.5  # half of the packets at this level are lost
 BEST_RECEPTION = 0.8  # gateways scan three channels in turn and packets collide, so none hears all
 GRID_M = 0.5
 
@@ -107,7 +107,7 @@ def path_loss(house: House, xy: np.ndarray) -> np.ndarray:
     """Loss in dB relative to 1 m [P, n_ap]."""
     flat = xy[:, None] - house.access_points
     distance = np.sqrt((flat**2).sum(-1) + HEIGHT_M**2)
-    return 10 * EXPONENT * np.log10(np.maximum(distance, NEAREST_M))
+    return 10 * EXPONENT * np.log10(distance)
 
 
 def walls_between(house: House, xy: np.ndarray) -> np.ndarray:

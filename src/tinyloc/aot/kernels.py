@@ -1,0 +1,34 @@
+"""Which C file of firmware/kernels defines which kernel."""
+
+import re
+from functools import cache
+
+from tinyloc.files import shipped
+
+HEADER = "tinyloc_kernels.h"
+
+
+@cache
+def _defined_and_used() -> tuple[dict[str, str], dict[str, set[str]]]:
+    """(function -> its file, file -> the functions of other files that it calls), read from the sources."""
+    texts = {path.name: path.read_text() for path in sorted((shipped("firmware") / "kernels").glob("*.c"))}
+    home = {}
+    for name, text in texts.items():
+        for function in re.findall(r"^[a-z]\w*(?: \w+)* \*?(tl_\w+)\([^;]*?\)\s*\{", text, re.M):
+            home[function] = name
+    uses = {
+        name: {f for f in re.findall(r"\btl_\w+", text) if home.get(f, name) != name} for name, text in texts.items()
+    }
+    return home, uses
+
+
+def sources_of(kernels: set[str]) -> list[str]:
+    """The files that define `kernels` (named without `tl_`) and all that they call, header first."""
+    home, uses = _defined_and_used()
+    todo, files = {f"tl_{kernel}" for kernel in kernels}, set()
+    while todo:
+        name = home[todo.pop()]
+        if name not in files:
+            files.add(name)
+            todo |= uses[name]
+    return [HEADER, *sorted(files)]

@@ -1,0 +1,261 @@
+"""Where every tensor lies: one arena shared by tensors that are never needed at once, and one block of state.
+
+Time is counted in calls: call i happens at time i, inputs exist from time -1, outputs until time len(calls). A tensor
+lives from the first call that writes it to the last that reads it, both included. Two tensors whose lives meet must
+not overlap; finding the smallest arena is the dynamic storage allocation problem (NP-hard), and the greedy placement
+by size used here is the usual heuristic for it (Pisarchyk and Lee, "Efficient memory management for deep neural net
+inference", 2020).
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tinyloc.aot.graph import Tensor, Unsupported
+from tinyloc.aot.program import Call, Operand, Program
+
+ALIGNMENT = 16  # of every buffer, for word and vector loads
+SHUFFLES = 64
+
+
+@dataclass
+class Buffer:
+    """A stretch of memory held by one tensor, or by several that take it over from one another in place."""
+
+    tensors: list[int]
+    size: int  # bytes
+    first: int
+    last: int
+    offset: int = 0
+
+    def meets(self, other: "Buffer") -> bool:
+        """Whether both are needed at some time."""
+        return self.first <= other.last and other.first <= self.last
+
+
+@dataclass(frozen=True)
+class StatePair:
+    """Memory between inferences: the input `state` of one is the output `next` of the one before."""
+
+    name: str
+    state: Tensor
+    next: Tensor
+
+
+@dataclass
+class Plan:
+    arena: list[Buffer]
+    state: list[Buffer]
+    arena_bytes: int
+    state_bytes: int
+    pairs: list[StatePair]
+    copies: list[StatePair] = field(default_factory=list)  # those not updated where they lie
+    _home: dict[int, tuple[str, Buffer]] = field(default_factory=dict, repr=False)
+
+    def place(self, program: Program, operand: Operand) -> tuple[str, int]:
+        """("arena" or "state", byte offset) of an operand that is not a constant."""
+        root = program.storage(operand.tensor)
+        region, buffer = self._home[root.tensor]
+        return region, buffer.offset + root.offset + operand.offset
+
+
+def plan(program: Program) -> Plan:
+    """Place every tensor of `program`. Raises Unsupported for a state input without its output, or unlike it."""
+    pairs = state_pairs(program)
+    _separate_outputs(program, pairs)
+    buffers = _buffers(program)
+    _share_in_place(program, buffers, pairs)
+    state, copies = _state(program, buffers, pairs)
+    homes = {id(buffer) for buffer in state}
+    arena = sorted(
+        {id(b): b for b in buffers.values() if id(b) not in homes}.values(), key=lambda b: (b.first, b.tensors)
+    )
+    arena_bytes = pack(arena)
+    state_bytes = _stack(state)
+    home = {tensor: ("state" if id(b) in homes else "arena", b) for tensor, b in buffers.items()}
+    return Plan(arena, state, arena_bytes, state_bytes, pairs, copies, home)
+
+
+def state_pairs(program: Program) -> list[StatePair]:
+    graph = program.graph
+    states = {t.name[6:]: t for t in map(graph.tensors.__getitem__, graph.inputs) if t.name.startswith("state/")}
+    nexts = {t.name[5:]: t for t in map(graph.tensors.__getitem__, graph.outputs) if t.name.startswith("next/")}
+    for name in states.keys() ^ nexts.keys():
+        raise Unsupported(f"'state/{name}' and 'next/{name}' belong together, but only one of them is there")
+    for name, state in states.items():
+        if _kind(state) != _kind(nexts[name]):
+            raise Unsupported(f"{state} and {nexts[name]} must have the same type, shape and quantisation")
+    return [StatePair(name, state, nexts[name]) for name, state in states.items()]
+
+
+def _kind(tensor: Tensor) -> tuple:
+    scales = tensor.quantisation
+    return tensor.dtype, tensor.shape, scales and (scales.scale.tolist(), scales.zero_point.tolist())
+
+
+def _separate_outputs(program: Program, pairs: list[StatePair]) -> None:
+    """Copy an output that is nothing but (a view of) a state input: the state's memory changes before it is read."""
+    states = {pair.state.index for pair in pairs}
+    own = {pair.next.index: pair.state.index for pair in pairs}
+    for output in sorted(set(program.graph.outputs)):
+        if output in states:
+            raise Unsupported(f"{program.tensors[output]} is a state input and an output at once")
+        root = program.storage(output)
+        if root.tensor in states and root != Operand(own.get(output, -1)):
+            del program.views[output]
+            tensor = program.tensors[output]
+            program.call(None, "copy", {"bytes": tensor.bytes}, (root,), output)
+
+
+def _buffers(program: Program) -> dict[int, Buffer]:
+    """A buffer for each tensor that owns memory, with its life."""
+    buffers: dict[int, Buffer] = {}
+
+    def touch(tensor: int, time: int) -> None:
+        root = program.storage(tensor).tensor
+        if program.tensors[root].data is not None:
+            return
+        buffer = buffers.setdefault(root, Buffer([root], program.tensors[root].bytes, time, time))
+        buffer.first, buffer.last = min(buffer.first, time), max(buffer.last, time)
+
+    for tensor in program.graph.inputs:
+        touch(tensor, -1)
+    for time, call in enumerate(program.calls):
+        for operand in (*call.reads, call.write):
+            touch(operand.tensor, time)
+    for tensor in program.graph.outputs:
+        touch(tensor, len(program.calls))
+    return buffers
+
+
+def _share_in_place(program: Program, buffers: dict[int, Buffer], pairs: list[StatePair]) -> None:
+    """Let an output take over the memory of an input that nobody needs any more.
+
+    The memory of a state is taken over by its next value only: anything else there would be overwritten by it.
+    """
+    heirs = {pair.state.index: program.storage(pair.next.index) for pair in pairs}
+    for time, call in enumerate(program.calls):
+        written = program.storage(call.write.tensor)
+        output = buffers[written.tensor]
+        for position in call.in_place:
+            root = program.storage(call.reads[position].tensor).tensor
+            if root not in buffers or heirs.get(root, written) != written:
+                continue
+            if _may_take_over(program, buffers, call, position, time, output):
+                _merge(buffers, buffers[root], output)
+                break
+
+
+def _may_take_over(
+    program: Program, buffers: dict[int, Buffer], call: Call, position: int, time: int, output: Buffer
+) -> bool:
+    root = program.storage(call.reads[position].tensor)
+    source = buffers[root.tensor]
+    others = [program.storage(r.tensor) for i, r in enumerate(call.reads) if i != position]
+    return (
+        source is not output
+        and source.last == time
+        and output.first == time
+        and root.offset == call.reads[position].offset == 0
+        and source.size == output.size
+        # another operand in the same memory must be the very same elements, read at the same step
+        and all(buffers.get(other.tensor) is not source or other == root for other in others)
+    )
+
+
+def _merge(buffers: dict[int, Buffer], source: Buffer, output: Buffer) -> None:
+    source.tensors += output.tensors
+    source.first, source.last = min(source.first, output.first), max(source.last, output.last)
+    for tensor in output.tensors:
+        buffers[tensor] = source
+
+
+def _state(
+    program: Program, buffers: dict[int, Buffer], pairs: list[StatePair]
+) -> tuple[list[Buffer], list[StatePair]]:
+    """The buffers that hold state, and the pairs whose new value must be copied there after the last call.
+
+    Where the new value is first written after the old one was last read, both share the state's memory.
+    """
+    held, copies = [], []
+    for pair in pairs:
+        old = buffers[pair.state.index]
+        root = program.storage(pair.next.index)
+        new = buffers[root.tensor]
+        if new is not old:
+            if root.offset == 0 and new.size == old.size and old.last < new.first and not _is_state(new, pairs):
+                _merge(buffers, old, new)
+            else:
+                copies.append(pair)
+        old.first, old.last = -1, len(program.calls)
+        held.append(old)
+    return held, copies
+
+
+def _is_state(buffer: Buffer, pairs: list[StatePair]) -> bool:
+    return any(pair.state.index in buffer.tensors for pair in pairs)
+
+
+def aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def _stack(buffers: list[Buffer]) -> int:
+    offset = 0
+    for buffer in buffers:
+        buffer.offset = offset
+        offset += aligned(buffer.size)
+    return offset
+
+
+def pack(buffers: list[Buffer]) -> int:
+    """Give every buffer its offset; the arena's size in bytes.
+
+    Greedy placement in several orders (by size, by size times life, by time, then shuffles of the first), until one
+    reaches the largest sum of bytes needed at one time, below which no arena can be.
+    """
+    bound = peak(buffers)
+    by_size = sorted(buffers, key=lambda b: (-b.size, b.first, b.tensors))
+    orders = [
+        by_size,
+        sorted(buffers, key=lambda b: (-b.size * (b.last - b.first + 1), b.first, b.tensors)),
+        sorted(buffers, key=lambda b: (b.first, -b.size, b.tensors)),
+    ]
+    best, chosen = None, None
+    generator = np.random.default_rng(0)
+    for attempt in range(len(orders) + SHUFFLES):
+        order = orders[attempt] if attempt < len(orders) else _jitter(by_size, generator)
+        offsets, size = _place_in_order(order)
+        if best is None or size < best:
+            best, chosen = size, list(zip(order, offsets, strict=True))
+        if best == bound:
+            break
+    for buffer, offset in chosen:
+        buffer.offset = offset
+    return best
+
+
+def peak(buffers: list[Buffer]) -> int:
+    """The largest sum of aligned sizes that are needed at one time."""
+    times = sorted({b.first for b in buffers})
+    return max((sum(aligned(b.size) for b in buffers if b.first <= t <= b.last) for t in times), default=0)
+
+
+def _jitter(order: list[Buffer], generator: np.random.Generator) -> list[Buffer]:
+    """The same order, each buffer moved by a few places."""
+    keys = np.arange(len(order)) + generator.uniform(0, 1 + len(order) / 4, len(order))
+    return [order[i] for i in np.argsort(keys, kind="stable")]
+
+
+def _place_in_order(order: list[Buffer]) -> tuple[list[int], int]:
+    """Each buffer in turn at the lowest offset where it meets nothing placed before."""
+    placed: list[tuple[Buffer, int]] = []
+    for buffer in order:
+        taken = sorted((offset, offset + aligned(other.size)) for other, offset in placed if other.meets(buffer))
+        offset = 0
+        for start, end in taken:
+            if offset + aligned(buffer.size) <= start:
+                break
+            offset = max(offset, end)
+        placed.append((buffer, offset))
+    return [offset for _, offset in placed], max((o + aligned(b.size) for b, o in placed), default=0)

@@ -1,0 +1,98 @@
+"""What the compiler makes of a graph before memory is planned: kernel calls, views and constants.
+
+A lowering (tinyloc.aot.lower) turns each operator into calls. Kernels are named without their `tl_` prefix; the
+parameters of a call are the fields of the kernel's parameter block, in the header's order.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tinyloc.aot.graph import Graph, Operator, Tensor, Unsupported
+
+
+@dataclass(frozen=True)
+class Constant:
+    """An array in flash. `ctype` is its C element type; rows of a 2-D array are initialisers of a struct."""
+
+    ctype: str
+    values: np.ndarray
+
+    @property
+    def bytes(self) -> int:
+        return self.values.shape[0] * _SIZE_OF[self.ctype]
+
+
+_SIZE_OF = {"int8_t": 1, "int32_t": 4, "uint32_t": 4, "float": 4, "struct tl_scale": 8}
+Parameter = int | float | Constant | tuple
+
+
+@dataclass(frozen=True)
+class Operand:
+    """Where a call reads or writes: a tensor, from `offset` bytes on."""
+
+    tensor: int
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Call:
+    kernel: str
+    parameters: dict[str, Parameter]
+    reads: tuple[Operand, ...]
+    write: Operand
+    operator: Operator | None  # None: a copy that no operator asked for
+    macs: int = 0
+    # Positions in `reads` whose memory the output may take over, element for element
+    in_place: tuple[int, ...] = ()
+
+
+@dataclass
+class Program:
+    graph: Graph
+    tensors: list[Tensor]  # the graph's, then those that lowerings added
+    calls: list[Call] = field(default_factory=list)
+    views: dict[int, Operand] = field(default_factory=dict)  # tensor -> the bytes of another that it is
+
+    def call(
+        self,
+        operator: Operator | None,
+        kernel: str,
+        parameters: dict[str, Parameter],
+        reads: tuple[int | Operand, ...],
+        write: int | Operand,
+        **more: int | tuple[int, ...],
+    ) -> None:
+        reads = tuple(_operand(r) for r in reads)
+        self.calls.append(Call(kernel, parameters, reads, _operand(write), operator, **more))
+
+    def view(self, tensor: int, source: int, offset: int = 0) -> None:
+        """`tensor` is not computed: it is the bytes of `source` from `offset` on."""
+        self.views[tensor] = Operand(source, offset)
+
+    def temporary(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        """A new tensor of `shape` with the type and quantisation of `like`."""
+        index = len(self.tensors)
+        tensor = Tensor(index, f"{like.name} (copy)", shape, like.dtype, like.quantisation)
+        self.tensors.append(tensor)
+        return tensor
+
+    def storage(self, tensor: int) -> Operand:
+        """The tensor that owns the memory of `tensor`, and where in it `tensor` lies."""
+        offset = 0
+        while tensor in self.views:
+            offset += self.views[tensor].offset
+            tensor = self.views[tensor].tensor
+        return Operand(tensor, offset)
+
+
+def _operand(value: int | Operand) -> Operand:
+    return value if isinstance(value, Operand) else Operand(value)
+
+
+def refuse(graph: Graph, operator: Operator, why: str) -> Unsupported:
+    """The error for an operator that is known, but not in this form."""
+    made = graph.tensors[operator.outputs[0]]
+    return Unsupported(
+        f"operator {operator.index} ({operator.name}, version {operator.version}), which makes tensor {made}: {why}"
+    )

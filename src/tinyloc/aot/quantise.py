@@ -1,0 +1,71 @@
+"""Real scales to integer multipliers, fused activations to integer ranges (TFLite's 8-bit quantisation specification).
+
+real = scale * (quantised - zero_point). Where TFLite Micro computes a multiplier in single precision, so does this
+module: one unit in the last place of a multiplier can change an output.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from tinyloc.aot.graph import Tensor
+
+INT8_MIN, INT8_MAX = -128, 127
+
+
+class Multiplier(NamedTuple):
+    """A positive real number as (mantissa / 2^31) 2^exponent, mantissa in [2^30, 2^31)."""
+
+    mantissa: int
+    exponent: int
+
+
+def round_half_away(value: float) -> int:
+    """C's round()."""
+    return int(math.floor(abs(value) + 0.5)) * (1 if value >= 0 else -1)
+
+
+def quantize_multiplier(real: float) -> Multiplier:
+    """QuantizeMultiplier: the nearest 31-bit mantissa; a number below 2^-32 becomes 0."""
+    if real == 0.0:
+        return Multiplier(0, 0)
+    fraction, exponent = math.frexp(real)
+    mantissa = round_half_away(fraction * (1 << 31))
+    if mantissa == 1 << 31:
+        mantissa //= 2
+        exponent += 1
+    if exponent < -31:
+        return Multiplier(0, 0)
+    return Multiplier(mantissa, exponent)
+
+
+def activation_range(activation: str, output: Tensor) -> tuple[int, int]:
+    """The int8 values between which a fused activation keeps the output."""
+
+    def quantised(real: float) -> int:
+        return output.zero_point + round_half_away(float(np.float32(real) / output.scale))
+
+    low, high = INT8_MIN, INT8_MAX
+    if activation in ("RELU", "RELU6"):
+        low = max(low, quantised(0.0))
+    if activation == "RELU6":
+        high = min(high, quantised(6.0))
+    if activation == "RELU_N1_TO_1":
+        low, high = max(low, quantised(-1.0)), min(high, quantised(1.0))
+    return low, high
+
+
+def float_activation_range(activation: str) -> tuple[float, float]:
+    largest = float(np.finfo(np.float32).max)
+    return {
+        "NONE": (-largest, largest),
+        "RELU": (0.0, largest),
+        "RELU6": (0.0, 6.0),
+        "RELU_N1_TO_1": (-1.0, 1.0),
+    }[activation]
+
+
+def input_radius(integer_bits: int, exponent: int) -> int:
+    """The largest |input| that stays representable in Q(integer_bits) after scaling by 2^exponent."""
+    return math.floor(((1 << integer_bits) - 1) * 2.0 ** (31 - integer_bits) / 2.0**exponent)

@@ -1,0 +1,131 @@
+"""What a compilation found and decided: operators, bytes, and the map of the arena."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+
+from tinyloc import __version__
+from tinyloc.aot.kernels import sources_of
+from tinyloc.aot.plan import Buffer, Plan
+from tinyloc.aot.program import Program
+
+
+@dataclass(frozen=True)
+class OperatorRow:
+    index: int
+    name: str
+    version: int
+    inputs: list[list[int]]  # shapes
+    outputs: list[list[int]]
+    kernels: list[str]  # empty: the operator became an address
+    macs: int
+
+
+@dataclass(frozen=True)
+class TensorRow:
+    """One tensor of the arena or the state; times count kernel calls, -1 is before the first."""
+
+    name: str
+    shape: list[int]
+    dtype: str
+    region: str
+    offset: int
+    bytes: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Report:
+    tinyloc: str
+    model: str
+    sha256: str
+    arena_bytes: int
+    state_bytes: int
+    weights_bytes: int  # constants of the model in flash: weights, biases, scales, tables
+    macs: int
+    operators: list[OperatorRow]
+    tensors: list[TensorRow]
+    sources: list[str]  # C files to build, and their headers
+
+    @classmethod
+    def of(cls, program: Program, plan: Plan, weights_bytes: int) -> "Report":
+        rows = _operators(program)
+        return cls(
+            tinyloc=__version__,
+            model=program.graph.source,
+            sha256=program.graph.sha256,
+            arena_bytes=plan.arena_bytes,
+            state_bytes=plan.state_bytes,
+            weights_bytes=weights_bytes,
+            macs=sum(row.macs for row in rows),
+            operators=rows,
+            tensors=[*_tensors(program, plan.arena, "arena"), *_tensors(program, plan.state, "state")],
+            sources=["model.c", "model.h", *sources_of({call.kernel for call in program.calls})],
+        )
+
+    def as_dict(self) -> dict:
+        return asdict(self)
+
+    def as_text(self) -> str:
+        lines = [
+            f"{self.model}  SHA-256 {self.sha256}  tinyloc {self.tinyloc}",
+            f"arena {self.arena_bytes} B, state {self.state_bytes} B, constants {self.weights_bytes} B, "
+            f"{self.macs} multiply-accumulates",
+            "",
+            "operators",
+            *(
+                f"{row.index:4} {row.name:20} {_shapes(row):44} {row.macs:>10}  {_kernels(row)}"
+                for row in self.operators
+            ),
+            "",
+            "memory (times count kernel calls)",
+            f"{'region':6} {'offset':>8} {'bytes':>8} {'first':>6} {'last':>6}  tensor",
+            *(
+                f"{row.region:6} {row.offset:8} {row.bytes:8} {row.first:6} {row.last:6}  {row.name} {row.shape}"
+                for row in self.tensors
+            ),
+        ]
+        return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _operators(program: Program) -> list[OperatorRow]:
+    shape = [list(tensor.shape) for tensor in program.tensors]
+    rows = []
+    for operator in program.graph.operators:
+        calls = [call for call in program.calls if call.operator is operator]
+        rows.append(
+            OperatorRow(
+                index=operator.index,
+                name=operator.name,
+                version=operator.version,
+                inputs=[shape[i] for i in operator.inputs if i is not None],
+                outputs=[shape[i] for i in operator.outputs],
+                kernels=[call.kernel for call in calls],
+                macs=sum(call.macs for call in calls),
+            )
+        )
+    return rows
+
+
+def _tensors(program: Program, buffers: list[Buffer], region: str) -> list[TensorRow]:
+    rows = []
+    for buffer in buffers:
+        for index in buffer.tensors:
+            tensor = program.tensors[index]
+            rows.append(
+                TensorRow(
+                    tensor.name, list(tensor.shape), tensor.dtype, region, buffer.offset, tensor.bytes,
+                    buffer.first, buffer.last,
+                )
+            )  # fmt: skip
+    return rows
+
+
+def _shapes(row: OperatorRow) -> str:
+    sides = [" ".join("x".join(map(str, shape)) or "1" for shape in side) for side in (row.inputs, row.outputs)]
+    return " -> ".join(sides)
+
+
+def _kernels(row: OperatorRow) -> str:
+    counts = Counter(row.kernels)
+    return ", ".join(f"{n} x {k}" if n > 1 else k for k, n in counts.items()) or "(an address)"

@@ -1,0 +1,39 @@
+# make book   builds the book: environment, programs, the whole study, the pages
+# make test   runs the tests
+# make clean  removes what was built (not .venv)
+#
+# Nothing else has to be done first. Variables:
+#   PROFILE    quick (default) or paper: which configs/<PROFILE>.yaml
+#   DATA       a folder with real recordings, see data/README.md
+#   CORES      how many cores the study may use (default: all)
+#   PIP_FLAGS  more words for `pip install`
+PROFILE ?= quick
+CORES ?= all
+ifdef DATA
+export TINYLOC_DATA := $(abspath $(DATA))
+endif
+export PIP_FLAGS
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+STARTED := $(shell date +%s)
+
+.PHONY: book test clean
+.DELETE_ON_ERROR:
+
+book: $(INSTALLED)
+	@workflow/system-packages book
+	@$(BIN)/tinyloc reproduce --config $(PROFILE) --cores $(CORES)
+	@seconds=$$(($$(date +%s) - $(STARTED))); \
+	echo "The book: $(CURDIR)/build/$(PROFILE)/html/index.html ($$((seconds / 60)) min $$((seconds % 60)) s)"
+
+test: $(INSTALLED)
+	@workflow/system-packages test
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+clean:
+	rm -rf build .snakemake
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@workflow/python-environment
+	@touch $@

@@ -1,0 +1,204 @@
+"""Mamba, a selective state-space model, in plain PyTorch (A. Gu and T. Dao, "Mamba: Linear-Time Sequence Modeling
+with Selective State Spaces", 2023).
+
+The block exists in three equal forms: `MambaBlock.loop`, the recurrence as the paper writes it, which is the
+reference; `MambaBlock.forward`, a whole sequence at once, to train with; `MambaBlock.step`, one step at a time with
+a state, which is what runs on the microcontroller.
+
+Symbols: B batch, T steps, d model width, E = expand * d channels, N states a channel, K taps of the convolution.
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+State = tuple[torch.Tensor, torch.Tensor]
+"""What a block remembers between steps: h [B, E, N] and the last K - 1 inputs of the convolution [B, K - 1, E]."""
+
+
+def linear_recurrence(decay: torch.Tensor, drive: torch.Tensor) -> torch.Tensor:
+    """h_t = decay_t * h_{t-1} + drive_t from h_0 = 0, for all steps: [T, ...] and [T, ...] -> [T, ...].
+
+    Only products and sums of decays in (0, 1] are formed, never a quotient or a logarithm of them, so nothing
+    overflows however long the sequence is. The gradient is the same recurrence, run backwards in time.
+    """
+    return _LinearRecurrence.apply(decay, drive)
+
+
+def _scan(decay: torch.Tensor, drive: torch.Tensor) -> torch.Tensor:
+    """One fused multiply-add a step, in place: no work is done twice, and no step allocates."""
+    h = drive.clone()
+    steps = h.unbind(0)
+    for before, now, rate in zip(steps, steps[1:], decay.unbind(0)[1:], strict=False):
+        now.addcmul_(rate, before)
+    return h
+
+
+class _LinearRecurrence(torch.autograd.Function):
+    """Autograd would keep and walk a graph of T small nodes; the adjoint is known in closed form."""
+
+    @staticmethod
+    def forward(ctx, decay, drive):
+        h = _scan(decay, drive)
+        ctx.save_for_backward(decay, h)
+        return h
+
+    @staticmethod
+    def backward(ctx, grad_h):
+        decay, h = ctx.saved_tensors
+        # g_t = dL/dh_t + decay_{t+1} g_{t+1}
+        later = torch.cat([decay[1:], torch.zeros_like(decay[:1])]).flip(0)
+        later = torch.cat([torch.zeros_like(later[:1]), later[1:]])
+        grad_drive = _scan(later, grad_h.flip(0)).flip(0)
+        grad_decay = torch.cat([torch.zeros_like(h[:1]), h[:-1]]) * grad_drive
+        return grad_decay, grad_drive
+
+
+class MambaBlock(nn.Module):
+    """Selective state space between a causal convolution and a gate: [B, T, d] -> [B, T, d]."""
+
+    def __init__(self, d: int, n_state: int = 8, d_conv: int = 4, expand: int = 2):
+        super().__init__()
+        self.channels, self.n_state, self.d_conv = expand * d, n_state, d_conv
+        self.dt_rank = math.ceil(d / 16)
+        self.in_proj = nn.Linear(d, 2 * self.channels, bias=False)
+        # depthwise, oldest tap first; padded by hand, so that the same weights serve the one-step form
+        self.conv_weight = nn.Parameter(torch.empty(d_conv, self.channels))
+        self.conv_bias = nn.Parameter(torch.empty(self.channels))
+        self.x_proj = nn.Linear(self.channels, self.dt_rank + 2 * n_state, bias=False)
+        self.dt_proj = nn.Linear(self.dt_rank, self.channels)
+        self.A_log = nn.Parameter(torch.empty(self.channels, n_state))
+        self.D = nn.Parameter(torch.ones(self.channels))
+        self.out_proj = nn.Linear(self.channels, d, bias=False)
+        self._initialise()
+
+    @torch.no_grad()
+    def _initialise(self, dt_min: float = 1e-3, dt_max: float = 1e-1) -> None:
+        """A = -1, -2, …, -N in every channel; softplus(dt bias) log-uniform in [dt_min, dt_max] steps."""
+        bound = 1 / math.sqrt(self.d_conv)
+        self.conv_weight.uniform_(-bound, bound)
+        self.conv_bias.uniform_(-bound, bound)
+        self.A_log.copy_(torch.arange(1, self.n_state + 1).log().expand(self.channels, -1))
+        bound = self.dt_rank**-0.5
+        self.dt_proj.weight.uniform_(-bound, bound)
+        dt = torch.exp(torch.empty(self.channels).uniform_(math.log(dt_min), math.log(dt_max)))
+        self.dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))  # the inverse of softplus
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The whole sequence: everything but the recurrence itself is done for all steps at once."""
+        x, z = self.in_proj(x).chunk(2, -1)
+        x = self._convolve(x)
+        # time first, so that a step of the recurrence is one contiguous piece of memory
+        x = x.transpose(0, 1).contiguous()
+        dt, B, C, A = self._select(x)
+        decay = torch.exp(dt[..., None] * A)
+        h = linear_recurrence(decay, (dt * x)[..., None] * B[..., None, :])
+        y = (h @ C[..., None])[..., 0] + self.D * x
+        return self.out_proj(y.transpose(0, 1) * F.silu(z))
+
+    def loop(self, x: torch.Tensor) -> torch.Tensor:
+        """The reference: algorithm 2 of the paper, one step after the other."""
+        n_sequences, n_steps, _ = x.shape
+        x, z = self.in_proj(x).chunk(2, -1)
+        x = self._convolve(x)
+        dt, B, C, A = self._select(x)
+        h = x.new_zeros(n_sequences, self.channels, self.n_state)
+        outputs = []
+        for t in range(n_steps):
+            A_bar = torch.exp(dt[:, t, :, None] * A)
+            B_bar = dt[:, t, :, None] * B[:, t, None, :]
+            h = A_bar * h + B_bar * x[:, t, :, None]
+            outputs.append((C[:, t, None, :] * h).sum(-1) + self.D * x[:, t])
+        return self.out_proj(torch.stack(outputs, 1) * F.silu(z))
+
+    def initial_state(self, batch: int) -> State:
+        """The state before the first step: nothing was seen."""
+        zeros = self.D.new_zeros
+        return zeros(batch, self.channels, self.n_state), zeros(batch, self.d_conv - 1, self.channels)
+
+    def step(self, x: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
+        """One step: x [B, d] and the state before it -> output [B, d] and the state after it."""
+        h, recent = state
+        x, z = self.in_proj(x).chunk(2, -1)
+        taps = torch.cat([recent, x[:, None]], 1)
+        x = F.silu((taps * self.conv_weight).sum(1) + self.conv_bias)
+        dt, B, C, A = self._select(x)
+        h = torch.exp(dt[..., None] * A) * h + (dt * x)[..., None] * B[..., None, :]
+        y = (h @ C[..., None])[..., 0] + self.D * x
+        return self.out_proj(y * F.silu(z)), (h, taps[:, 1:])
+
+    def _convolve(self, x: torch.Tensor) -> torch.Tensor:
+        """Depthwise causal convolution and SiLU: [B, T, E] -> [B, T, E]."""
+        n_steps = x.shape[1]
+        padded = F.pad(x, (0, 0, self.d_conv - 1, 0))
+        shifted = (tap * padded[:, i : i + n_steps] for i, tap in enumerate(self.conv_weight))
+        return F.silu(sum(shifted, start=self.conv_bias))
+
+    def _select(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """What makes the space selective: step size dt [..., E] and B, C [..., N] depend on x; A [E, N] does not."""
+        dt, B, C = self.x_proj(x).split([self.dt_rank, self.n_state, self.n_state], -1)
+        return F.softplus(self.dt_proj(dt)), B, C, -torch.exp(self.A_log)
+
+
+class ResidualBlock(nn.Module):
+    """x + block(norm(x)), in the whole-sequence and the one-step form."""
+
+    def __init__(self, d: int, n_state: int, d_conv: int, expand: int, dropout: float):
+        super().__init__()
+        self.norm = nn.RMSNorm(d, eps=1e-5)
+        self.block = MambaBlock(d, n_state, d_conv, expand)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.dropout(self.block(self.norm(x)))
+
+    def step(self, x: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
+        y, state = self.block.step(self.norm(x), state)
+        return x + self.dropout(y), state
+
+
+class Mamba(nn.Module):
+    """Room scores for every step of a stream.
+
+    rssi: [B, T, n_ap] and acc: [B, T, n_acc], scaled to [0, 1] -> scores [B, T, n_rooms] (logits). There is no CRF:
+    the state is what carries the past, so the best room now needs no later decoding.
+    """
+
+    def __init__(
+        self,
+        n_ap: int,
+        n_acc: int,
+        n_rooms: int,
+        d: int = 16,
+        n_state: int = 8,
+        d_conv: int = 4,
+        expand: int = 2,
+        layers: int = 1,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        self.embed = nn.Linear(n_ap + n_acc, d)
+        self.layers = nn.ModuleList(ResidualBlock(d, n_state, d_conv, expand, dropout) for _ in range(layers))
+        self.norm = nn.RMSNorm(d, eps=1e-5)
+        self.head = nn.Linear(d, n_rooms)
+
+    def forward(self, rssi: torch.Tensor, acc: torch.Tensor) -> torch.Tensor:
+        x = self.embed(torch.cat([rssi, acc], -1))
+        for layer in self.layers:
+            x = layer(x)
+        return self.head(self.norm(x))
+
+    def initial_state(self, batch: int) -> list[State]:
+        """The state at the start of a stream, one pair a layer."""
+        return [layer.block.initial_state(batch) for layer in self.layers]
+
+    def step(self, rssi: torch.Tensor, acc: torch.Tensor, state: list[State]) -> tuple[torch.Tensor, list[State]]:
+        """One step of B streams: rssi [B, n_ap], acc [B, n_acc] -> scores [B, n_rooms] and the state after it."""
+        x = self.embed(torch.cat([rssi, acc], -1))
+        after = []
+        for layer, before in zip(self.layers, state, strict=True):
+            x, now = layer.step(x, before)
+            after.append(now)
+        return self.head(self.norm(x)), after

@@ -116,19 +116,22 @@ class Study:
             raise InputError(_unknown("dataset", dataset, self.config.datasets))
         return self.config.datasets[dataset]
 
+    def data_inputs(self, dataset: str) -> dict:
+        """What prepared data are made from; this and its like are what the workflow watches for changes."""
+        data = self._data(dataset)
+        return {
+            "data": data.model_dump(mode="json"),
+            "features": self.config.features.model_dump(),
+            "source": stamp(data),
+            "code": provenance.code_digest(*DATA_CODE),
+        }
+
     def _prepare(self, dataset: str) -> Path:
         data = self._data(dataset)
         if dataset in self.absent:
             raise InputError(self.absent[dataset])
         folder = self.root / "data" / dataset
-        key = _digest(
-            {
-                "data": data.model_dump(mode="json"),
-                "features": self.config.features.model_dump(),
-                "source": stamp(data),
-                "code": provenance.code_digest(*DATA_CODE),
-            }
-        )
+        key = _digest(self.data_inputs(dataset))
         if not _is_current(folder, key):
             loaded = sources.load(dataset, data)
             write_steps(folder / "steps.npz", all_steps(loaded, self.config.features))
@@ -191,15 +194,21 @@ class Study:
     def _fit_key(self, dataset: str, model: str, seed: int, data: Path, teacher: Path | None) -> str:
         return _digest(
             {
-                "model": self._model(model).model_dump(mode="json"),
-                "windows": self.config.windows.model_dump(),
-                "protocol": self._data(dataset).protocol,
-                "seed": seed,
-                "data": read_json(data / "config.json")["key"],
+                **self.fit_inputs(dataset, model, seed),
+                "prepared": read_json(data / "config.json")["key"],
                 "teacher": read_json(teacher / "config.json")["key"] if teacher else None,
-                "code": provenance.code_digest(*FIT_CODE),
             }
         )
+
+    def fit_inputs(self, dataset: str, model: str, seed: int) -> dict:
+        """What a trained model is made from, besides the prepared data and its teacher."""
+        return {
+            "model": self._model(model).model_dump(mode="json"),
+            "windows": self.config.windows.model_dump(),
+            "protocol": self._data(dataset).protocol,
+            "seed": seed,
+            "code": provenance.code_digest(*FIT_CODE),
+        }
 
     def _model(self, model: str) -> configuration.Model:
         if model not in self.config.models:
@@ -211,27 +220,10 @@ class Study:
         """`model` as `.tflite` of `kind`, run in TFLite Micro over the same test rows as its original."""
         from tinyloc.export.run import export_fold
 
-        entry = next((e for e in self.config.exports if e.model == model and kind in e.kinds), None)
-        if entry is None:
-            raise InputError(
-                _unknown(
-                    "export",
-                    f"{model}.{kind}",
-                    [f"{e.model}.{k}" for e in self.config.exports for k in e.kinds],
-                )
-            )
+        inputs = self.export_inputs(model, kind)
         trained = self.fit(dataset, model, seed)
         folder = self._folder(dataset, f"{model}.{kind}", seed)
-        vectors = max((d.windows for d in self.config.devices if (d.model, d.kind) == (model, kind)), default=0)
-        key = _digest(
-            {
-                "trained": read_json(trained / "config.json")["key"],
-                "kind": kind,
-                "calibration_windows": entry.calibration_windows,
-                "vectors": vectors,
-                "code": provenance.code_digest(*EXPORT_CODE),
-            }
-        )
+        key = _digest({**inputs, "trained": read_json(trained / "config.json")["key"]})
         if _is_current(folder, key):
             return folder
         prepared = self.prepared(dataset)
@@ -243,8 +235,8 @@ class Study:
                     fold=fold,
                     windows=self.config.windows,
                     kind=kind,
-                    calibration_windows=entry.calibration_windows,
-                    vectors=vectors,
+                    calibration_windows=inputs["calibration_windows"],
+                    vectors=inputs["vectors"],
                     seed=seed,
                     out=folder / f"fold-{fold.name}",
                 ),
@@ -266,26 +258,33 @@ class Study:
         self._finish(folder, key, prepared, rows, model, seed, began)
         return folder
 
+    def export_inputs(self, model: str, kind: str) -> dict:
+        """What an export is made from, besides the trained model. `vectors`: how many windows a device run wants."""
+        entry = next((e for e in self.config.exports if e.model == model and kind in e.kinds), None)
+        if entry is None:
+            known = [f"{e.model}.{k}" for e in self.config.exports for k in e.kinds]
+            raise InputError(_unknown("export", f"{model}.{kind}", known))
+        return {
+            "kind": kind,
+            "calibration_windows": entry.calibration_windows,
+            "vectors": max((d.windows for d in self.config.devices if (d.model, d.kind) == (model, kind)), default=0),
+            "code": provenance.code_digest(*EXPORT_CODE),
+        }
+
     # ── device ───────────────────────────────────────────────────────────────────────────────────
     def on_device(self, dataset: str, model: str, kind: str, seed: int) -> Path:
         """The first fold's `.tflite`, compiled to C and run in QEMU within its RAM: `device-<board>.json`."""
         from tinyloc.device.runner import run_model
 
-        entry = next((d for d in self.config.devices if (d.model, d.kind) == (model, kind)), None)
-        if entry is None:
-            raise InputError(
-                _unknown("device run", f"{model}.{kind}", [f"{d.model}.{d.kind}" for d in self.config.devices])
-            )
+        entry = self._device(model, kind)
         exported = self.export(dataset, model, kind, seed)
         fold = self.prepared(dataset).folds[0].name
         path = exported / f"device-{entry.board}.json"
         key = _digest(
             {
+                **self.device_inputs(model, kind),
                 "exported": read_json(exported / "config.json")["key"],
-                "device": entry.model_dump(),
                 "fold": fold,
-                "code": provenance.code_digest(*DEVICE_CODE),
-                "firmware": provenance.firmware_digest(),
             }
         )
         if path.is_file() and read_json(path).get("key") == key:
@@ -300,6 +299,21 @@ class Study:
         )
         write_json(path, {**report, "fold": fold, "key": key, "provenance": provenance.record()})
         return path
+
+    def device_inputs(self, model: str, kind: str) -> dict:
+        """What a run on a board is made from, besides the export."""
+        return {
+            "device": self._device(model, kind).model_dump(),
+            "code": provenance.code_digest(*DEVICE_CODE),
+            "firmware": provenance.firmware_digest(),
+        }
+
+    def _device(self, model: str, kind: str) -> configuration.Device:
+        entry = next((d for d in self.config.devices if (d.model, d.kind) == (model, kind)), None)
+        if entry is None:
+            known = [f"{d.model}.{d.kind}" for d in self.config.devices]
+            raise InputError(_unknown("device run", f"{model}.{kind}", known))
+        return entry
 
     # ── common ───────────────────────────────────────────────────────────────────────────────────
     def everything(self) -> Iterable[tuple[Callable[..., Path], tuple]]:

@@ -1,0 +1,107 @@
+#include "runner.h"
+
+#include <stddef.h>
+
+#include "model.h"
+#include "port.h"
+
+#define WORD sizeof(uint32_t)
+#define PADDED(bytes) (((bytes) + WORD - 1) / WORD * WORD)
+#define IN_STRIDE (WORD + PADDED((size_t)TINYLOC_INPUT_BYTES))
+#define OUT_STRIDE (2 * WORD + PADDED((size_t)TINYLOC_OUTPUT_BYTES))
+#define HEADER_WORDS 4
+
+/* The fault handler ends the run from anywhere, so what is finished is known here and not in a local variable. */
+static uint8_t *output;
+static uint32_t finished;
+
+/* Not memcpy: what libc code an image holds, and its size tells of, shall be what the model itself needs. */
+static void copy(void *to, const void *from, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        ((uint8_t *)to)[i] = ((const uint8_t *)from)[i];
+}
+
+void runner_end(enum runner_status status, const struct runner_fault *fault)
+{
+    /* Before port_output there is no room for records, so the trailer travels alone. */
+    static uint32_t alone[sizeof(struct runner_trailer) / WORD];
+    uint8_t *start = output != NULL ? output : (uint8_t *)alone;
+    struct runner_trailer trailer = {
+        .magic = RUNNER_MAGIC_END,
+        .status = (uint32_t)status,
+        .records = finished,
+        .stack_high_water = port_stack_high_water(),
+    };
+
+    if (fault != NULL)
+        trailer.fault = *fault;
+    copy(start + finished * OUT_STRIDE, &trailer, sizeof trailer);
+    port_finish(start, finished * OUT_STRIDE + sizeof trailer, status != RUNNER_OK);
+}
+
+/* The number of records in the blob; ends the run if it is not a blob for this model. */
+static uint32_t check_header(const uint8_t *blob, size_t bytes)
+{
+    uint32_t header[HEADER_WORDS];
+
+    if (bytes < sizeof header)
+        runner_end(RUNNER_BAD_INPUT, NULL);
+    copy(header, blob, sizeof header);
+    if (header[0] != RUNNER_MAGIC_IN || header[2] != TINYLOC_INPUT_BYTES || header[3] != TINYLOC_OUTPUT_BYTES ||
+        header[1] > (bytes - sizeof header) / IN_STRIDE)
+        runner_end(RUNNER_BAD_INPUT, NULL);
+    return header[1];
+}
+
+static void put_inputs(const uint8_t *from)
+{
+    for (unsigned i = 0; i < TINYLOC_N_INPUTS; i++) {
+        copy(tinyloc_input(i), from, tinyloc_input_bytes[i]);
+        from += tinyloc_input_bytes[i];
+    }
+}
+
+static void take_outputs(uint8_t *to)
+{
+    for (unsigned i = 0; i < TINYLOC_N_OUTPUTS; i++) {
+        copy(to, tinyloc_output(i), tinyloc_output_bytes[i]);
+        to += tinyloc_output_bytes[i];
+    }
+}
+
+static void run_record(const uint8_t *in, uint8_t *out)
+{
+    uint32_t flags;
+    uint64_t instructions;
+
+    copy(&flags, in, sizeof flags);
+    if (flags & RUNNER_RESET)
+        tinyloc_init();
+    put_inputs(in + WORD);
+    instructions = port_instructions(tinyloc_run);
+    copy(out, &instructions, sizeof instructions);
+    take_outputs(out + sizeof instructions);
+}
+
+void runner_run(void)
+{
+    size_t bytes;
+    const uint8_t *blob = port_input(&bytes);
+    const uint8_t *in = blob + HEADER_WORDS * WORD;
+    uint32_t records;
+
+    output = NULL;
+    finished = 0;
+    records = check_header(blob, bytes);
+    output = port_output(in + records * IN_STRIDE, records * OUT_STRIDE + sizeof(struct runner_trailer));
+    if (output == NULL)
+        runner_end(RUNNER_TOO_BIG, NULL);
+
+    tinyloc_init();
+    for (; finished < records; finished++) {
+        run_record(in, output + finished * OUT_STRIDE);
+        in += IN_STRIDE;
+    }
+    runner_end(RUNNER_OK, NULL);
+}

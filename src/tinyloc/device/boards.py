@@ -1,0 +1,45 @@
+"""The boards that QEMU plays. What else a board is made of lies in `firmware/boards/<name>/`."""
+
+from dataclasses import dataclass
+
+from tinyloc.errors import InputError
+
+
+@dataclass(frozen=True)
+class Board:
+    name: str  # also the folder in firmware/boards, and QEMU's machine
+    core: str  # for people
+    flags: tuple[str, ...]  # of the cross compiler
+    mpu: str  # the source in firmware/boards for this core's memory protection
+    ram_bytes: int  # what the board has; a device to be played may have less
+    ram_granule: int  # the MPU can end the RAM at multiples of this, bytes
+
+
+BOARDS = {
+    board.name: board
+    for board in (
+        Board(
+            name="mps2-an386",
+            core="Cortex-M4F",
+            flags=("-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"),
+            mpu="mpu_v7m.c",
+            ram_bytes=4 << 20,
+            ram_granule=128,
+        ),
+    )
+}
+
+
+def find(name: str, ram: int) -> Board:
+    """The board of that name, able to play a device with `ram` bytes of RAM.
+
+    Raises InputError: there is no such board, or it cannot have that RAM.
+    """
+    if name not in BOARDS:
+        raise InputError(f"board {name!r}: there is no such board; there are {', '.join(BOARDS)}")
+    board = BOARDS[name]
+    if not 0 < ram <= board.ram_bytes or ram % board.ram_granule:
+        raise InputError(
+            f"{name}: {ram} B of RAM; give a multiple of {board.ram_granule} B, at most {board.ram_bytes} B"
+        )
+    return board

@@ -1,0 +1,67 @@
+"""One model over many windows on a board in QEMU and on the host, compared: what `tinyloc run` does."""
+
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+
+from tinyloc.aot import reader
+from tinyloc.aot.compiler import compile_model
+from tinyloc.device import boards, host, memory, qemu, toolchain, windows
+
+
+def run_model(
+    tflite: Path,
+    windows_path: Path,
+    board: str,
+    ram: int,
+    workdir: Path | None = None,
+    stack: int = qemu.STACK_BYTES,
+) -> dict:
+    """Compile a `.tflite`, build it for the board and for the host, and run every window on both.
+
+    windows_path: an .npz, see `windows.read`. ram: bytes of RAM that the device has. workdir: where the C sources,
+    the ELF and the compiler's report stay; by default they are removed. stack: bytes of the RAM kept for the stack.
+
+    Returns what `device-<board>.json` holds, all sizes in bytes:
+    `flash` and `ram` as `memory.flash` and `memory.ram` give them, `instructions` of an inference {min, median, max},
+    `windows`, `host` and `reference`: how far the board is from the host and from the outputs that the .npz
+    expects (None without such), each {bit_identical, max_abs_difference}; `bit_identical` and `max_abs_difference`
+    of the reference once more.
+
+    Raises InputError: see `windows.read`, `reader.read`, `compile_model`, `qemu.build` and `qemu.run`.
+    """
+    boards.find(board, ram)
+    toolchain.require(toolchain.CROSS_GCC, toolchain.QEMU, toolchain.HOST_GCC)
+    graph = reader.read(tflite)
+    given = windows.read(windows_path, graph)
+    kept = tempfile.TemporaryDirectory() if workdir is None else nullcontext(workdir)
+    with kept as name:
+        folder = Path(name)
+        compile_model(tflite, folder / "aot", ram=ram)
+        built = qemu.build(folder / "aot", board, ram, folder / board, stack)
+        on_board = qemu.run(built, given.records, given.reset)
+        on_host = host.run(host.build(folder / "aot", folder / "host"), given.records, given.reset)
+        outputs = windows.split(graph, on_board.outputs)
+        agreement = {
+            "host": windows.difference(graph, outputs, windows.split(graph, on_host.outputs)),
+            "reference": windows.difference(graph, outputs, given.expected) if given.expected else None,
+        }
+        return {
+            "board": board,
+            "core": built.board.core,
+            "ram_limit": ram,
+            "flash": memory.flash(built),
+            "ram": memory.ram(built, on_board.stack_high_water),
+            "instructions": _summary(on_board.instructions),
+            "windows": len(given.records),
+            **(agreement["reference"] or {"bit_identical": None, "max_abs_difference": None}),
+            **agreement,
+        }
+
+
+def _summary(instructions: np.ndarray) -> dict[str, int]:
+    """instructions: [N] int64. The lower of two middle values, so that the median is a count that occurred."""
+    ordered = np.sort(instructions)
+    return {"min": int(ordered[0]), "median": int(ordered[(len(ordered) - 1) // 2]), "max": int(ordered[-1])}

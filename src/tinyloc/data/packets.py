@@ -9,7 +9,6 @@ import csv
 import difflib
 import io
 import itertools
-import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -103,17 +102,16 @@ def read_csv(path: Path, gateways: Sequence[str] | None = None, rooms: Sequence[
 
     Raises InputError: one line with file, line, column, value and what to do.
     """
-    text = _decode(path)
-    _check_header(path, text)
-    cells = _parse(path, text)
+    file = _open(path)
+    _check_header(file)
+    cells = _parse(file)
     if cells.empty:
-        raise InputError(f"{path}: an empty recording: a header and no packets; record again or remove the file")
-    table = pd.DataFrame({column: _convert(path, text, cells[column]) for column in COLUMNS})
+        raise file.error("an empty recording: a header and no packets; record again or remove the file")
+    table = pd.DataFrame({column: _convert(file, cells[column]) for column in COLUMNS})
     try:
         return schema(gateways, rooms).validate(table, lazy=True)
     except pa.errors.SchemaErrors as error:
-        known = {"gateway": gateways, "true_room": rooms}
-        raise InputError(f"{path}: {_first_failure(text, error, known)}") from None
+        raise _first_failure(file, error, {"gateway": gateways, "true_room": rooms}) from None
 
 
 def write_csv(path: Path, packets: pd.DataFrame) -> None:
@@ -137,8 +135,30 @@ def describe(packets: pd.DataFrame) -> str:
 
 
 # ── the file as text ─────────────────────────────────────────────────────────────────────────────
-def _decode(path: Path) -> str:
-    """The file's text with its line ends as they are on every system."""
+@dataclass(frozen=True)
+class _File:
+    """A CSV file as text, with line ends as they are on Unix."""
+
+    path: Path
+    text: str
+
+    def error(self, what: str, line: int | None = None) -> InputError:
+        return InputError(f"{self.path}: " + (f"line {line}: " if line else "") + what)
+
+    def records(self) -> Iterator[tuple[list[str], int]]:
+        """Every record that is not blank, with the line on which it ends; the header is the first."""
+        reader = csv.reader(io.StringIO(self.text))
+        try:
+            yield from ((record, reader.line_num) for record in reader if len(record) > 1 or "".join(record).strip())
+        except csv.Error:  # a value longer than any value is
+            raise self.error("a quote is opened and not closed", reader.line_num) from None
+
+    def line(self, row: int) -> int:
+        """The line that holds data row `row`. Only an error pays for this walk."""
+        return next(itertools.islice(self.records(), row + 1, None))[1]
+
+
+def _open(path: Path) -> _File:
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -155,76 +175,76 @@ def _decode(path: Path) -> str:
         raise InputError(f"{path}: line {line}: not UTF-8 (byte 0x{raw[error.start]:02x}); save it as UTF-8") from None
     if not text.strip():
         raise InputError(f"{path}: an empty recording: nothing in the file; record again or remove the file")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return _File(path, text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def _check_header(path: Path, text: str) -> None:
-    header, line = next(_records(text))
+def _check_header(file: _File) -> None:
+    header, line = next(file.records())
     for column in COLUMNS:
         if column not in header:
             hint = "; separate the columns with commas" if len(header) == 1 else ""
             there = ", ".join(_quoted(name)[1:-1] for name in header)
-            raise InputError(f"{path}: line {line}: no column {column!r}; there are {there}{hint}")
+            raise file.error(f"no column {column!r}; there are {there}{hint}", line)
         if header.count(column) > 1:
-            raise InputError(f"{path}: line {line}: the column {column!r} stands there twice; leave one")
+            raise file.error(f"the column {column!r} stands there twice; leave one", line)
 
 
-def _records(text: str) -> Iterator[tuple[list[str], int]]:
-    """Every record of a CSV text that is not blank, with the line on which it ends; the header is the first."""
-    reader = csv.reader(io.StringIO(text))
-    return ((record, reader.line_num) for record in reader if len(record) > 1 or "".join(record).strip())
-
-
-def _parse(path: Path, text: str) -> pd.DataFrame:
-    """Cells of the known columns [rows]; a numeric column that holds anything else comes back as text."""
+def _parse(file: _File) -> pd.DataFrame:
+    """The cells, row by row; a column of numbers that holds anything else comes back as text."""
     try:
         with warnings.catch_warnings():
-            # pandas only warns when every row is longer than the header
+            # pandas warns, and drops the last values, when every row is longer than the header
             warnings.simplefilter("error", pd.errors.ParserWarning)
             return pd.read_csv(
-                io.StringIO(text),
-                usecols=list(COLUMNS),
+                io.StringIO(file.text),
                 dtype=dict.fromkeys(TEXT, str),
                 keep_default_na=False,
                 index_col=False,
                 low_memory=False,
             )
-    except pd.errors.ParserWarning:
-        raise InputError(f"{path}: line 2: more values than columns; quote values that hold a comma") from None
-    except pd.errors.ParserError as error:
-        where = re.search(r"in line (\d+)", str(error))
-        line = f"line {where[1]}: " if where else ""
-        raise InputError(f"{path}: {line}more values than columns, or a quote that never closes") from None
+    except (pd.errors.ParserWarning, pd.errors.ParserError):
+        raise _misshapen(file) from None
+
+
+def _misshapen(file: _File) -> InputError:
+    """Why pandas could not make a table of the file."""
+    records = file.records()
+    (header, end), start = next(records), 1
+    for record, line in records:
+        if len(record) > len(header):
+            what = f"{len(record)} values for {len(header)} columns; quote a value that holds a comma"
+            return file.error(what, line)
+        start, end = end + 1, line
+    return file.error("a quote is opened and not closed", start)
 
 
 # ── the cells ────────────────────────────────────────────────────────────────────────────────────
-def _convert(path: Path, text: str, cells: pd.Series) -> pd.Series:
+def _convert(file: _File, cells: pd.Series) -> pd.Series:
     """One column in the type of the packet table."""
     if cells.name == "timestamp":
         time = pd.to_datetime(cells, format="ISO8601", errors="coerce", utc=True)
-        _refuse(path, text, cells, time.isna(), "is not a time; write it as 2017-08-07 13:09:34.524300")
+        _refuse(file, cells, time.isna(), "is not a time; write it as 2017-08-07 13:09:34.524300")
         return time.dt.tz_localize(None).astype("datetime64[us]")
     if cells.name in TEXT:
         return cells
+    wanted = {"rssi": "give whole dBm, such as -71", "seqno": "give the packet's number"}.get(
+        cells.name, "give it in g"
+    )
     number = pd.to_numeric(cells, errors="coerce").astype("float64")
-    _refuse(path, text, cells, ~np.isfinite(number), f"is not a number; {_wanted(cells.name)}")
+    _refuse(file, cells, ~np.isfinite(number), f"is not a number; {wanted}")
     if cells.name not in WHOLE:
         return number
-    _refuse(path, text, cells, number != np.floor(number), f"is not a whole number; {_wanted(cells.name)}")
+    _refuse(file, cells, number != np.floor(number), f"is not a whole number; {wanted}")
     return number.astype("int64")
 
 
-def _wanted(column: str) -> str:
-    return {"rssi": "give whole dBm, such as -71", "seqno": "give the packet's number"}.get(column, "give it in g")
-
-
-def _refuse(path: Path, text: str, cells: pd.Series, bad: pd.Series, why: str) -> None:
+def _refuse(file: _File, cells: pd.Series, bad: pd.Series, why: str) -> None:
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
-        raise InputError(f"{path}: line {_line(text, row)}: {cells.name}: {_quoted(cells.iloc[row])} {why}")
+        raise file.error(f"{cells.name}: {_quoted(cells.iloc[row])} {why}", file.line(row))
 
 
-def _first_failure(text: str, error: pa.errors.SchemaErrors, known: dict[str, Sequence[str] | None]) -> str:
+def _first_failure(file: _File, error: pa.errors.SchemaErrors, known: dict[str, Sequence[str] | None]) -> InputError:
     """What the schema says of the first row that it refuses."""
     case = error.failure_cases.sort_values("index", kind="stable").iloc[0]
     row, column, value, why = int(case["index"]), case["column"], case["failure_case"], case["check"]
@@ -234,12 +254,7 @@ def _first_failure(text: str, error: pa.errors.SchemaErrors, known: dict[str, Se
         near = difflib.get_close_matches(str(value), known[column], n=1)
         guess = f"did you mean {near[0]!r}? " if near else ""
         why += f"; {guess}known are {', '.join(known[column])}"
-    return f"line {_line(text, row)}: {column}: {_quoted(value)} {why}"
-
-
-def _line(text: str, row: int) -> int:
-    """The line of the file that holds data row `row`. Only an error pays for this walk."""
-    return next(itertools.islice(_records(text), row + 1, None))[1]
+    return file.error(f"{column}: {_quoted(value)} {why}", file.line(row))
 
 
 def _quoted(value: object) -> str:

@@ -53,6 +53,25 @@ def test_hundreds_of_records_in_one_run_are_the_hosts_and_numpys(device, tmp_pat
     assert on_host.instructions is None
 
 
+def test_floats_are_the_hosts_bit_for_bit(device, tmp_path):
+    # 1 + x² with x² inexact: a fused multiply-add on one of the two would round differently
+    built = device(
+        "#include <string.h>\n"
+        "void tinyloc_run(void)\n"
+        "{\n"
+        "    float x = (float)arena[1] / 4096.0f, y = 1.0f;\n"
+        "    for (int i = 0; i < 20; i++) y = y * x + x * x;\n"
+        "    memcpy(arena + 2, &y, sizeof y);\n"
+        "}\n"
+    )
+    rows = tiny_model.records(*((0, v) for v in range(1, 4096, 7)))
+    reset = np.zeros(len(rows), bool)
+    on_board = qemu.run(built, rows, reset).outputs
+    on_host = host.run(host.build(built.emitted.folder, tmp_path / "host"), rows, reset).outputs
+    assert on_board.tobytes() == on_host.tobytes()
+    assert len(np.unique(tiny_model.sums(on_board))) == len(rows)
+
+
 def test_the_state_is_zero_at_the_first_record_without_a_reset_flag(device):
     assert tiny_model.sums(run(device(), (0, 5), (0, 6)).outputs) == [5, 11]
 
@@ -113,8 +132,16 @@ def test_too_little_ram_does_not_link_and_says_how_much_is_missing(device):
     with pytest.raises(InputError) as caught:
         device(arena=arena, stack=stack)
     missing = arena + other + stack - RAM
-    assert f"needs {RAM + missing} B of RAM (1024 B of them stack), {missing} B more than" in str(caught.value)
+    assert f"needs {RAM + missing} B (1024 B of them stack), {missing} B more than there is" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_weights_that_do_not_fit_into_flash_say_how_much_is_missing(device):
+    with pytest.raises(InputError, match=r"mps2-an386: the model needs \d+ B more of flash than there is"):
+        device(
+            "static const uint8_t weights[4 << 20] = {1};\n"
+            "void tinyloc_run(void) { answer(); arena[2] += weights[arena[0]]; }\n"
+        )
 
 
 def test_the_smallest_ram_that_links_also_runs(device):

@@ -62,7 +62,7 @@ def build(aot: Path, board: str, ram: int, out: Path, stack: int = STACK_BYTES) 
     try:
         _link(target, _compile_all(target, emitted, out), ram, stack, out)
     except toolchain.ToolFailed as error:
-        raise _too_small(aot, str(error), ram, stack) or host.refused(aot, error) from error
+        raise _too_small(target, str(error), ram, stack) or host.refused(aot, error) from error
     return DeviceBuild(out.resolve() / "model.elf", target, emitted, ram, stack)
 
 
@@ -79,7 +79,7 @@ def run(built: DeviceBuild, inputs: np.ndarray, reset: np.ndarray, timeout_s: fl
         said = _emulate(built, folder, len(inputs), timeout_s)
         got = folder / OUTPUT
         answer = records.unpack(got.read_bytes(), built.emitted.output_bytes, True) if got.exists() else None
-    where = f"{built.board.name} with {built.ram} B of RAM"
+    where = _device(built.board, built.ram)
     if answer is None:
         raise DeviceError(f"{where}: QEMU ended without results: {said or 'it said nothing'}")
     if answer.status == records.FAULT:
@@ -122,17 +122,22 @@ def _link(board: Board, objects: list[str], ram: int, stack: int, out: Path) -> 
     toolchain.call(toolchain.CROSS_GCC, [*board.flags, *layout, *sizes, *libraries, "-o", "model.elf"], folder=out)
 
 
-def _too_small(aot: Path, message: str, ram: int, stack: int) -> InputError | None:
+def _too_small(board: Board, message: str, ram: int, stack: int) -> InputError | None:
     """The linker's complaint of a memory that is full, as one that says how much is missing."""
     found = re.search(r"region `(RAM|CODE)' overflowed by (\d+) bytes", message)
     if not found:
         return None
+    missing = int(found[2])
     if found[1] == "RAM":
         return InputError(
-            f"{aot}: needs {int(found[2]) + ram} B of RAM ({stack} B of them stack), {found[2]} B more than the "
-            f"{ram} B of the device; give it more RAM or compile a smaller model"
+            f"{_device(board, ram)}: the model needs {ram + missing} B ({stack} B of them stack), {missing} B more "
+            "than there is; give it more RAM or a smaller model"
         )
-    return InputError(f"{aot}: needs {found[2]} B more of flash than the board has; compile a smaller model")
+    return InputError(f"{board.name}: the model needs {missing} B more of flash than there is; give it a smaller model")
+
+
+def _device(board: Board, ram: int) -> str:
+    return f"{board.name} with {ram} B of RAM"
 
 
 # ── run ──────────────────────────────────────────────────────────────────────────────────────────

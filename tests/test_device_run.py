@@ -1,0 +1,77 @@
+"""From a `.tflite` to a Cortex-M4F in QEMU: the compiler, the board, the host and TFLite Micro's outputs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_model
+
+from tinyloc.aot import reader
+from tinyloc.device import toolchain, windows
+from tinyloc.device.runner import run_model
+from tinyloc.errors import InputError
+
+PEERS = Path(__file__).parent / "peers"
+BOARD = "mps2-an386"
+
+
+@pytest.fixture
+def peer(tmp_path):
+    """A model of tests/peers with its 200 inputs and TFLite Micro's outputs as an .npz."""
+    tiny_model.need(toolchain.CROSS_GCC, toolchain.QEMU, toolchain.HOST_GCC)
+
+    def prepare(name, change=lambda outputs: outputs):
+        model = PEERS / f"{name}.tflite"
+        graph = reader.read(model)
+        (source,), (sink,) = windows.inputs(graph), windows.outputs(graph)
+        given = np.fromfile(PEERS / f"{name}.in", np.int8).reshape(-1, *source.shape[1:])
+        expected = change(np.fromfile(PEERS / f"{name}.out", np.int8).reshape(-1, *sink.shape[1:]))
+        np.savez(tmp_path / "windows.npz", **{source.name: given, sink.name: expected})
+        return model, tmp_path / "windows.npz"
+
+    return prepare
+
+
+@pytest.mark.parametrize(("name", "ram"), [("mlp_i8", 1152)])
+def test_a_peer_gives_tflite_micros_outputs_bit_for_bit_within_its_ram(peer, name, ram):
+    report = run_model(*peer(name), BOARD, ram, stack=512)
+    assert report["windows"] == 200
+    assert report["bit_identical"] is True
+    assert report["max_abs_difference"] == 0
+    assert report["host"] == {"bit_identical": True, "max_abs_difference": 0}
+    assert report["ram"]["total"] <= report["ram_limit"] == ram
+    assert 0 < report["instructions"]["min"] <= report["instructions"]["median"] <= report["instructions"]["max"]
+
+
+def test_an_output_that_differs_is_reported(peer):
+    def one_step_off(outputs):
+        outputs[17, 3] ^= 1
+        return outputs
+
+    report = run_model(*peer("mlp_i8", one_step_off), BOARD, 32 * 1024)
+    assert report["bit_identical"] is False
+    assert report["max_abs_difference"] > 0
+    assert report["host"]["bit_identical"] is True
+
+
+def test_the_same_model_counts_the_same_in_two_builds(peer, tmp_path):
+    first = run_model(*peer("mlp_i8"), BOARD, 32 * 1024, tmp_path / "a")
+    second = run_model(*peer("mlp_i8"), BOARD, 64 * 1024, tmp_path / "b")
+    assert first["instructions"] == second["instructions"]
+    assert first["flash"] == second["flash"]
+    assert (tmp_path / "a" / "aot" / "model.c").is_file()
+    assert (tmp_path / "a" / BOARD / "model.elf").is_file()
+
+
+def test_too_little_ram_says_how_much_is_missing(peer):
+    arena, stack, ram = 288, 2048, 1024
+    with pytest.raises(InputError, match=f"{arena + stack - ram} B more than there is"):
+        run_model(*peer("mlp_i8"), BOARD, ram, stack=stack)
+
+
+def test_a_missing_tool_is_said_before_any_work(peer, tmp_path, monkeypatch):
+    given = peer("mlp_i8")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match="apt-get install"):
+        run_model(*given, BOARD, 32 * 1024, tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()

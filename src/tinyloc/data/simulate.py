@@ -3,6 +3,9 @@
 First version. One floor plan, one person at a time, a channel whose parameters were chosen by hand (see `radio`).
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
@@ -14,35 +17,50 @@ from tinyloc.data.packets import ACCELERATION, COLUMNS, SAMPLES_PER_PACKET, Data
 # Bluetooth Core Specification, Vol 6 Part B 4.4.2.2: events are an interval and a random 0 … 10 ms apart
 ADVERTISING_S, ADVERTISING_DELAY_S = 0.2, 0.01
 LATENCY_S = 0.05  # until a gateway has written a packet down, as in SHIB
-FIRST_DAY = np.datetime64("2024-01-08T09:00:00", "us")
+SEQNO_START = 1_000_000  # the first packet has a number below this one
 
-ENVIRONMENT, FINGERPRINT, LIVING = range(3)
+
+@dataclass(frozen=True)
+class Script:
+    """One kind of recording. `stream` keeps its random numbers apart from those of the other kind."""
+
+    phase: str
+    stream: int
+    first_day: np.datetime64
+    life: Callable[[House, float, np.random.Generator], person.Life]
+
+
+WALK = Script("fingerprint", 1, np.datetime64("2024-01-08T09:00:00", "us"), person.fingerprint)
+LIFE = Script("living", 2, np.datetime64("2024-02-05T09:00:00", "us"), person.living)
 
 
 def simulate(name: str, config: HouseData) -> Dataset:
     """The data set of a configuration; the same configuration gives the same packets.
 
-    Every recording has a random stream of its own, so that another length or number of others leaves it as it is.
+    Every recording has a random stream of its own, so that another number of recordings leaves it as it is.
     """
-    environment = radio.environment(HOUSE, _stream(config.seed, ENVIRONMENT))
-    recordings = []
-    for i in range(config.fingerprint_walks):
-        rng = _stream(config.seed, FINGERPRINT, i)
-        life = person.fingerprint(HOUSE, config.fingerprint_minutes * 60, rng)
-        packets = _packets(HOUSE, environment, life, config.fingerprint_minutes * 60, len(recordings), rng)
-        recordings.append(Recording(f"fingerprint-{i + 1}", f"fingerprint-{i + 1}", "fingerprint", packets))
-    for i in range(config.living_recordings):
-        rng = _stream(config.seed, LIVING, i)
-        life = person.living(HOUSE, config.living_minutes * 60, rng)
-        packets = _packets(HOUSE, environment, life, config.living_minutes * 60, len(recordings), rng)
-        recordings.append(Recording(f"living-{i + 1}", f"living-{i + 1}", "living", packets))
+    environment = radio.environment(HOUSE, _stream(config.seed, 0))
+    plan = [(WALK, i, config.fingerprint_minutes) for i in range(config.fingerprint_walks)]
+    plan += [(LIFE, i, config.living_minutes) for i in range(config.living_recordings)]
     return Dataset(
         name=name,
         gateways=tuple(HOUSE.gateways),
         rooms=HOUSE.room_names,
-        recordings=tuple(recordings),
+        recordings=tuple(
+            _recording(environment, script, i, 60 * minutes, _stream(config.seed, script.stream, i))
+            for script, i, minutes in plan
+        ),
         origin=f"A simulated house (first version, seed {config.seed}): nothing in it was measured.",
     )
+
+
+def _recording(
+    environment: radio.Environment, script: Script, number: int, seconds: float, rng: np.random.Generator
+) -> Recording:
+    life = script.life(HOUSE, seconds, rng)
+    start = script.first_day + np.timedelta64(number, "D")
+    name = f"{script.phase}-{number + 1}"
+    return Recording(name, name, script.phase, _packets(HOUSE, environment, life, seconds, start, rng))
 
 
 def _stream(seed: int, *key: int) -> np.random.Generator:
@@ -54,7 +72,7 @@ def _packets(
     environment: radio.Environment,
     life: person.Life,
     seconds: float,
-    day: int,
+    start: np.datetime64,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
     """The packets of one recording as the gateways write them down, sorted by time."""
@@ -67,12 +85,11 @@ def _packets(
     order = np.argsort(written, kind="stable")
     packet, gateway, written = packet[order], gateway[order], written[order]
     samples = person.acceleration(life, sent, SAMPLES_PER_PACKET, rng).reshape(len(sent), -1)[packet]
-    start = FIRST_DAY + np.timedelta64(day, "D")
     table = {
         # SHIB's clock shows tenths of a millisecond
         "timestamp": start + (np.round(written * 1e4) * 100).astype("timedelta64[us]"),
         "rssi": np.round(level[packet, gateway]).astype(np.int64),
-        "seqno": int(rng.integers(1_000_000)) + packet,
+        "seqno": int(rng.integers(SEQNO_START)) + packet,
         **dict(zip(ACCELERATION, samples.T, strict=True)),
         "gateway": np.array(list(house.gateways))[gateway],
         "true_room": np.array(house.room_names)[house.room_at(xy)][packet],

@@ -1,0 +1,195 @@
+"""Where data come from: found in the right order, loaded whole, and said plainly where they are missing or wrong."""
+
+import hashlib
+import time
+
+import numpy as np
+import pytest
+from packet_tables import GATEWAYS, ROOMS, table
+
+from tinyloc.config import CsvData, Features, HouseData, ShibData
+from tinyloc.data import sources
+from tinyloc.data.features import all_steps
+from tinyloc.data.packets import write_csv
+from tinyloc.data.splits import folds
+from tinyloc.data.store import stamp
+from tinyloc.data.windows import cut
+from tinyloc.errors import InputError
+
+SHIB = ShibData(kind="shib")
+
+
+@pytest.fixture
+def alone(tmp_path, monkeypatch):
+    """A working directory with nothing around it, and a library that is not in its repository."""
+    home = tmp_path / "project"
+    home.mkdir()
+    monkeypatch.chdir(home)
+    monkeypatch.delenv("TINYLOC_DATA", raising=False)
+    monkeypatch.setattr(sources, "REPOSITORY", tmp_path / "site-packages")
+    return home
+
+
+def put_sessions(folder, names=("1-1", "2-1", "10-1")):
+    """Small files in the layout of SHIB."""
+    for name in names:
+        packets = table(np.arange(30) * 200, gateway="kitchen", room="stairs")
+        write_csv(folder / f"{name}.csv", packets)
+    return folder
+
+
+# ── finding ──────────────────────────────────────────────────────────────────────────────────────
+def test_not_found_says_where_it_looked(alone):
+    assert sources.find_shib() is None
+    reason = sources.why_missing(SHIB)
+    assert "\n" not in reason and str(alone) not in reason
+    for place in ("$TINYLOC_DATA (not set)", "data/", "../shared/data/"):
+        assert place in reason
+    with pytest.raises(InputError, match=r"datasets\.mine: the SHIB recordings were not found"):
+        sources.load("mine", SHIB)
+
+
+def test_the_order_of_the_places(alone, tmp_path, monkeypatch):
+    shared = put_sessions(tmp_path / "shared" / "data" / "shib" / "calibration")
+    assert sources.find_shib() == shared
+    own = put_sessions(alone / "data" / "shib" / "calibration")
+    assert sources.find_shib() == own
+    named = put_sessions(tmp_path / "elsewhere" / "shib" / "calibration")
+    monkeypatch.setenv("TINYLOC_DATA", str(tmp_path / "elsewhere"))
+    assert sources.find_shib() == named
+    assert sources.why_missing(SHIB) is None
+
+
+def test_the_repository_is_looked_at_from_any_working_directory(alone, tmp_path, monkeypatch):
+    repository = tmp_path / "repository"
+    folder = put_sessions(repository / "data" / "shib" / "calibration")
+    monkeypatch.setattr(sources, "REPOSITORY", repository)
+    assert sources.find_shib() is None  # a folder that only looks like one
+    (repository / "pyproject.toml").touch()
+    assert sources.find_shib() == folder
+
+
+@pytest.mark.parametrize("inside", ["shib/calibration", "calibration", "."])
+def test_the_variable_may_name_any_level(alone, tmp_path, monkeypatch, inside):
+    folder = put_sessions(tmp_path / "mine" / inside)
+    monkeypatch.setenv("TINYLOC_DATA", str(tmp_path / "mine"))
+    assert sources.find_shib() == folder.resolve()
+
+
+def test_a_variable_that_names_no_folder_is_a_mistake(alone, tmp_path, monkeypatch):
+    put_sessions(alone / "data" / "shib" / "calibration")
+    monkeypatch.setenv("TINYLOC_DATA", str(tmp_path / "typo"))
+    with pytest.raises(InputError, match=r"TINYLOC_DATA=.*typo: no such folder"):
+        sources.find_shib()
+
+
+def test_the_house_is_always_there(alone):
+    house = HouseData(kind="house", fingerprint_minutes=1, living_minutes=1)
+    assert sources.why_missing(house) is None
+    assert "simulated" in sources.load("house", house).origin.lower()
+
+
+# ── SHIB ─────────────────────────────────────────────────────────────────────────────────────────
+def test_participant_and_session_come_from_the_name_in_the_order_of_numbers(alone):
+    folder = put_sessions(alone / "data" / "shib" / "calibration", ["10-1", "2-2", "2-1"])
+    write_csv(folder / "freeliving.csv", table([0]))  # of the same release, but no session
+    dataset = sources.load("shib", SHIB)
+    assert [(r.name, r.participant, r.phase) for r in dataset.recordings] == [
+        ("2-1", "2", "calibration"),
+        ("2-2", "2", "calibration"),
+        ("10-1", "10", "calibration"),
+    ]
+    assert dataset.name == "shib" and dataset.gateways == tuple(SHIB.gateways) and dataset.rooms == tuple(SHIB.rooms)
+    assert "3 calibration sessions of 2 people" in dataset.origin
+
+
+def test_a_file_that_differs_from_the_published_is_refused(alone):
+    folder = put_sessions(alone / "data" / "shib" / "calibration", ["1-1", "1-2"])
+    listing = []
+    for name in ("1-1", "1-2", "3-1"):  # 3-1 is published, and not here
+        raw = (folder / "1-1.csv").read_bytes()
+        listing.append(
+            f"{hashlib.sha1(b'blob %d' % len(raw) + bytes(1) + raw).hexdigest()}  data/calibration/{name}.csv"
+        )
+    (folder.parent / "GIT_BLOBS").write_text("\n".join(listing) + "\n")
+    assert len(sources.load("shib", SHIB).recordings) == 2
+    with (folder / "1-2.csv").open("a") as file:
+        file.write("\n")
+    with pytest.raises(InputError, match=r"1-2\.csv: differs from the published recording"):
+        sources.load("shib", SHIB)
+
+
+def test_an_error_in_a_session_names_the_file(alone):
+    folder = put_sessions(alone / "data" / "shib" / "calibration", ["1-1", "2-1"])
+    text = (folder / "2-1.csv").read_text()
+    (folder / "2-1.csv").write_text(text.replace("kitchen,", "garage,", 1))
+    with pytest.raises(InputError, match=r"2-1\.csv: line 2: gateway: 'garage' is not a known gateway"):
+        sources.load("shib", SHIB)
+
+
+# ── own CSV files ────────────────────────────────────────────────────────────────────────────────
+def own(folder):
+    return CsvData(kind="csv", folder=folder, gateways=list(GATEWAYS), rooms=list(ROOMS))
+
+
+def test_a_folder_of_csv_files_is_a_data_set(tmp_path):
+    for name in ("anna-1", "anna-2", "bo"):
+        write_csv(tmp_path / f"{name}.csv", table(np.arange(50) * 300))
+    config = own(tmp_path)
+    dataset = sources.load("mine", config)
+    assert [(r.name, r.participant) for r in dataset.recordings] == [
+        ("anna-1", "anna"),
+        ("anna-2", "anna"),
+        ("bo", "bo"),
+    ]
+    made = folds(all_steps(dataset, Features()), config.protocol, 0.25)
+    assert [fold.name for fold in made] == ["anna", "bo"]
+    before = stamp(config)
+    (tmp_path / "bo.csv").write_text((tmp_path / "bo.csv").read_text() + "\n")
+    assert stamp(config) != before
+
+
+def test_a_folder_that_is_missing_or_empty(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        sources.load("mine", own(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match="no CSV file there"):
+        sources.load("mine", own(tmp_path))
+
+
+# ── the real recordings ──────────────────────────────────────────────────────────────────────────
+@pytest.fixture(scope="module")
+def real():
+    if reason := sources.why_missing(SHIB):
+        pytest.skip(reason)
+    start = time.perf_counter()
+    dataset = sources.load("shib", SHIB)
+    return dataset, time.perf_counter() - start
+
+
+def test_real_sessions_are_loaded_whole_and_fast(real):
+    dataset, seconds = real
+    assert seconds < 0.3 * len(dataset.recordings)
+    for recording in dataset.recordings:
+        path = sources.find_shib() / f"{recording.name}.csv"
+        assert len(recording.packets) == path.read_bytes().count(b"\n") - 1
+        assert 2500 < len(recording.packets) < 6000
+
+
+def test_real_sessions_visit_every_room_once_in_segments_with_gaps_between(real):
+    dataset, _ = real
+    for steps in all_steps(dataset, Features()):
+        assert len(np.unique(steps.segment)) == len(dataset.rooms)
+        in_segments = [set(steps.room[steps.segment == s]) for s in np.unique(steps.segment)]
+        assert sorted(min(rooms) for rooms in in_segments) == list(range(len(dataset.rooms)))
+        assert all(len(rooms) == 1 for rooms in in_segments)
+        # within a segment there is at most a step or two in which nothing was heard
+        assert (steps.heard.sum(1) == 0).mean() < 0.01
+
+
+def test_every_part_of_every_real_fold_has_windows_of_20_steps_in_every_room(real):
+    dataset, _ = real
+    made = folds(all_steps(dataset, Features()), SHIB.protocol, 0.25)
+    assert [fold.name for fold in made] == list(dict.fromkeys(r.participant for r in dataset.recordings))
+    for fold in made:
+        for part in (fold.train, fold.validation, fold.test):
+            assert set(cut(part, 20, 2).target) == set(range(len(dataset.rooms)))

@@ -64,11 +64,23 @@ def pack(model: schema.ModelT) -> bytes:
 
 
 class _Builder(flatbuffers.Builder):
-    """A builder that keeps the schema's `force_align: 16` of constants, which the generated Python forgets."""
+    """A builder that keeps the schema's `force_align: 16` of constants, which the generated Python forgets.
+
+    It also writes equal vectors once: the shapes, and the zero points of per-channel weights (8 bytes a channel, all
+    of them 0), were a sixth of a model of 55 KB.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._written: dict[tuple[str, bytes], int] = {}
 
     def CreateNumpyVector(self, x: np.ndarray) -> int:
-        if x.dtype != np.uint8:
-            return super().CreateNumpyVector(x)
+        key = (x.dtype.str, x.tobytes())
+        if key not in self._written:
+            self._written[key] = self._constants(x) if x.dtype == np.uint8 else super().CreateNumpyVector(x)
+        return self._written[key]
+
+    def _constants(self, x: np.ndarray) -> int:
         self.StartVector(1, x.size, 16)
         self.head -= x.size
         self.Bytes[self.head : self.head + x.size] = x.tobytes()

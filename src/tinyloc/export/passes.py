@@ -83,9 +83,8 @@ def compact(model: schema.ModelT) -> None:
     for index, tensor in enumerate(graph(model).tensors):
         if index not in ports:
             tensor.name = f"t{index}".encode()
-        if tensor.quantization is not None:
-            # the calibrated range is what scale and zero point were made of
-            tensor.quantization.min = tensor.quantization.max = None
+        tensor.quantization = _scales_only(tensor.quantization)
+        tensor.shapeSignature = None
     used = sorted({o.opcodeIndex for o in graph(model).operators})
     for operator in graph(model).operators:
         operator.opcodeIndex = used.index(operator.opcodeIndex)
@@ -119,6 +118,14 @@ def _drop_unused_tensors(model: schema.ModelT) -> None:
         o.inputs, o.outputs = renumber(o.inputs), renumber(o.outputs)
     g.inputs, g.outputs = renumber(g.inputs), renumber(g.outputs)
     g.tensors = [g.tensors[t] for t in kept]
+
+
+def _scales_only(quantization: schema.QuantizationParametersT | None) -> schema.QuantizationParametersT | None:
+    """Scale, zero point and axis: the calibrated range is what these were made of."""
+    if quantization is None or quantization.scale is None:
+        return None
+    quantization.min = quantization.max = None
+    return quantization
 
 
 def _share_buffers(model: schema.ModelT) -> None:

@@ -1,0 +1,100 @@
+"""One step of Mamba as a TensorFlow function, for a microcontroller: the state goes in and comes out.
+
+The same function as `models.mamba.Mamba.step`, with these changes of form, exact up to rounding:
+
+- **The state h lies as [N, E]**, so that everything per channel is a row and only B is turned into a column.
+- **The convolution over the last K inputs is one DEPTHWISE_CONV_2D.**
+- **RMSNorm is L2 normalisation** of the row with one element more, sqrt(d eps): the length of that is
+  sqrt(d (mean x² + eps)). The element is a channel of the residual stream that nothing writes to; the gain goes into
+  the layer behind.
+- **-dt instead of dt**: -softplus(v) = log(logistic(-v)), with -v from the weights. Then exp(dt A) is
+  exp(-dt exp(A_log)), and the sign of what enters h turns its sum into a difference.
+"""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+from torch import nn
+
+from tinyloc.export.weights import constant, dense, norm_gain, normalise, numpy
+from tinyloc.models.mamba import Mamba, ResidualBlock
+
+
+class TwinMamba(tf.Module):
+    """`run(rssi [1, n_ap], acc [1, n_acc], state_h0, state_recent0, …)` -> scores [1, n_rooms], next_h0, next_recent0, …
+
+    Layer i keeps h<i> [1, 1, N, E] and recent<i>, the last K - 1 inputs of its convolution [1, K - 1, 1, E].
+    """
+
+    def __init__(self, model: Mamba, n_features: tuple[int, int]):
+        """Take the weights of `model`. n_features: n_ap and n_acc, which the model knows the sum of only."""
+        super().__init__()
+        self.eps_channel = math.sqrt(model.norm.normalized_shape[0] * model.norm.eps)
+        weight, bias = dense(model.embed)
+        self.embed = constant(_wider(weight))
+        self.embed_bias = constant(np.append(bias, self.eps_channel))
+        self.layers = [_Step(layer) for layer in model.layers]
+        weight, bias = dense(model.head)
+        self.head, self.head_bias = constant(_behind(model.norm, weight)), constant(bias)
+        names = [f"{name}{i}" for i in range(len(self.layers)) for name in ("h", "recent")]
+        shapes = [shape for layer in self.layers for shape in layer.state_shapes]
+        signature = [tf.TensorSpec([1, n], name=name) for n, name in zip(n_features, ("rssi", "acc"), strict=True)]
+        signature += [tf.TensorSpec(shape, name=f"state_{name}") for shape, name in zip(shapes, names, strict=True)]
+        self.names = names
+        self.run = tf.function(self._run, input_signature=signature)
+
+    def _run(self, rssi: tf.Tensor, acc: tf.Tensor, *state: tf.Tensor) -> dict[str, tf.Tensor]:
+        x = tf.matmul(tf.concat([rssi, acc], -1), self.embed) + self.embed_bias
+        x = tf.reshape(x, [1, 1, 1, -1])
+        after = []
+        for layer, h, recent in zip(self.layers, state[::2], state[1::2], strict=True):
+            x, *now = layer(x, h, recent)
+            after += now
+        scores = tf.matmul(normalise(x), self.head) + self.head_bias
+        after = {f"next_{name}": value for name, value in zip(self.names, after, strict=True)}
+        return {"scores": tf.reshape(scores, [1, -1]), **after}
+
+
+class _Step(tf.Module):
+    """x + block(norm(x)): rows [1, 1, 1, d + 1] and the layer's state to the same, one step later."""
+
+    def __init__(self, layer: ResidualBlock):
+        super().__init__()
+        block = layer.block
+        self.dt_rank, self.n_state = block.dt_rank, block.n_state
+        self.state_shapes = [1, 1, block.n_state, block.channels], [1, block.d_conv - 1, 1, block.channels]
+        self.in_proj = constant(_behind(layer.norm, dense(block.in_proj)[0]))
+        self.taps = constant(numpy(block.conv_weight)[:, None, :, None])  # [K, 1, E, 1]
+        self.taps_bias = constant(numpy(block.conv_bias))
+        self.x_proj = constant(dense(block.x_proj)[0])
+        weight, bias = dense(block.dt_proj)
+        self.minus_dt_proj, self.minus_dt_bias = constant(-weight), constant(-bias)
+        self.rate = constant(np.exp(numpy(block.A_log)).T)  # -A [N, E]
+        self.D = constant(numpy(block.D))
+        self.out_proj = constant(_wider(dense(block.out_proj)[0]))
+
+    def __call__(self, x: tf.Tensor, h: tf.Tensor, recent: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        u, z = tf.split(tf.matmul(normalise(x), self.in_proj), 2, axis=-1)
+        taps = tf.concat([recent, u], 1)  # [1, K, 1, E]
+        u = _silu(tf.nn.depthwise_conv2d(taps, self.taps, [1, 1, 1, 1], "VALID") + self.taps_bias)
+        dt, B, C = tf.split(tf.matmul(u, self.x_proj), [self.dt_rank, self.n_state, self.n_state], axis=-1)
+        minus_dt = tf.math.log(tf.sigmoid(tf.matmul(dt, self.minus_dt_proj) + self.minus_dt_bias))
+        B = tf.reshape(B, [1, 1, self.n_state, 1])
+        h = tf.exp(minus_dt * self.rate) * h - (minus_dt * u) * B
+        y = tf.matmul(C, h) + self.D * u
+        return x + tf.matmul(y * _silu(z), self.out_proj), h, taps[:, 1:]
+
+
+def _silu(x: tf.Tensor) -> tf.Tensor:
+    return x * tf.sigmoid(x)
+
+
+def _wider(weight: np.ndarray) -> np.ndarray:
+    """[n, d] -> [n, d + 1]: nothing is written to the channel of the norm's epsilon."""
+    return np.pad(weight, ((0, 0), (0, 1)))
+
+
+def _behind(norm: nn.RMSNorm, weight: np.ndarray) -> np.ndarray:
+    """[d, n] -> [d + 1, n]: a matrix behind `norm`, with its gain, blind to the channel of its epsilon."""
+    return np.pad(norm_gain(norm)[:, None] * weight, ((0, 1), (0, 0)))

@@ -1,0 +1,185 @@
+"""MDCSA as a TensorFlow function for one window, written for a microcontroller.
+
+The same function as `models.mdcsa.MDCSA` at inference, in few operators, few tensors and no detour through float.
+What PyTorch computes in many small steps is merged; every merging is exact, up to rounding:
+
+- **Embedding and query/key convolution are one convolution.** Both are linear, so the convolution acts on the raw
+  features (n_ap + n_acc channels instead of d); what the biases and the position code contribute does not depend on
+  the input and is added as a constant [T, channels], zero padding included.
+- **The K x 2 attention heads are one batched product**, [K, 2, T, T]; 1 / sqrt(d) becomes softmax's `beta`.
+- **LayerNorm is L2 normalisation of what has zero mean**: LN(x) = gamma sqrt(d) c / |c| + beta with c = x - mean(x), but
+  for the 1e-5 that LayerNorm adds to the variance. In int8, L2_NORMALIZATION sums squares in 32 bits, where MEAN and
+  RSQRT would round the variance to 8. Means are taken off in the weights before, where these are linear (averages of
+  centred rows are centred); gamma and beta go into the layer behind, where there is one.
+- **The gated residual networks of the K blocks are two grouped 1x1 convolutions**; `fc1` and `context` are one, and
+  so are `fc2` and `gate`, with nothing but dropout between them.
+
+Layouts: [1, 1, T, C] for convolutions, [K, 2, T, ·] for attention, [T, K, 2 or 1, d] for the gates. Matrices map row vectors:
+y = x W.
+"""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+from torch import nn
+
+from tinyloc.export.weights import constant, dense, norm_gain, normalise, numpy
+from tinyloc.models.mdcsa import MDCSA, CausalConv1d, Embedding, sinusoidal_code
+
+
+class TwinMDCSA(tf.Module):
+    """`run(rssi [1, T, n_ap], acc [1, T, n_acc])` -> scores [1, T, n_rooms], for a fixed T."""
+
+    def __init__(self, model: MDCSA, n_steps: int):
+        """Take the weights of `model`, for windows of `n_steps`."""
+        super().__init__()
+        self.n_steps, self.d, self.n_blocks = n_steps, model.norm.normalized_shape[0], len(model.blocks)
+        self._take_embedding(model)
+        self._take_query_key(model)
+        self._take_gates(model)
+        self._take_head(model)
+        signature = [
+            tf.TensorSpec([1, n_steps, model.embed_rssi.dense.in_features], name="rssi"),
+            tf.TensorSpec([1, n_steps, model.embed_acc.dense.in_features], name="acc"),
+        ]
+        self.run = tf.function(self._run, input_signature=signature)
+
+    # ── weights ──────────────────────────────────────────────────────────────────────────────────
+    def _take_embedding(self, model: MDCSA) -> None:
+        """Both modalities by one block-diagonal matrix, each centred over its own d channels."""
+        centre = _centring(self.d)
+        (w_rssi, b_rssi), (w_acc, b_acc) = (self._embedding(e) for e in (model.embed_rssi, model.embed_acc))
+        self.embed = constant(_block_diagonal([w_rssi @ centre, w_acc @ centre]))
+        self.position = constant(np.concatenate([b_rssi @ centre, b_acc @ centre], 1)[None, None])
+
+    def _embedding(self, embedding: Embedding) -> tuple[np.ndarray, np.ndarray]:
+        """Weight [n, d], and bias with position code [T, d]."""
+        weight, bias = dense(embedding.dense)
+        code = sinusoidal_code(self.n_steps, self.d).double().numpy()
+        return weight * embedding.scale, bias * embedding.scale + code
+
+    def _take_query_key(self, model: MDCSA) -> None:
+        """One filter a block [1, k, n_ap + n_acc, 4 d], channels (query, key) x (rssi, acc) x d."""
+        self.filters, self.biases, constants = [], [], []
+        for block in model.blocks:
+            rssi, offset_rssi = self._on_features(block.rssi.query_key, model.embed_rssi)
+            acc, offset_acc = self._on_features(block.acc.query_key, model.embed_acc)
+            taps = [_block_diagonal([r, a]) for r, a in zip(rssi, acc, strict=True)]
+            order = np.arange(4 * self.d).reshape(2, 2, self.d).swapaxes(0, 1).ravel()
+            offset = np.concatenate([offset_rssi, offset_acc], 1)[:, order]
+            # the mean over time goes into the bias, which has 32 bits
+            self.biases.append(constant(offset.mean(0)))
+            constants.append(offset - offset.mean(0))
+            self.filters.append(constant(np.stack(taps)[None, :, :, order]))
+        self.query_key_position = constant(np.concatenate(constants, 1)[None, None])
+
+    def _on_features(self, conv: CausalConv1d, embedding: Embedding) -> tuple[np.ndarray, np.ndarray]:
+        """`conv` after `embedding`: taps on the raw features [k, n, 2 d], and the constant part [T, 2 d]."""
+        weight, bias = dense(conv.dense)
+        taps = weight.reshape(conv.kernel, self.d, -1)
+        embed, position = self._embedding(embedding)
+        padded = np.pad(position, ((conv.kernel - 1, 0), (0, 0)))
+        offset = sum(padded[i : i + self.n_steps] @ tap for i, tap in enumerate(taps)) + bias
+        return embed @ taps, offset
+
+    def _take_gates(self, model: MDCSA) -> None:
+        """The gated residual networks as grouped convolutions, a group a block."""
+        first, first_bias, second, second_bias = [], [], [], []
+        for block in model.blocks:
+            fuse = block.fuse
+            (g_rssi, b_rssi), (g_acc, b_acc) = self._norm(block.rssi.norm), self._norm(block.acc.norm)
+            (w_fc1, b_fc1), (w_context, _) = dense(fuse.fc1), dense(fuse.context)
+            first.append(np.concatenate([g_rssi[:, None] * w_fc1, g_acc[:, None] * w_context]))
+            first_bias.append(b_rssi @ w_fc1 + b_acc @ w_context + b_fc1)
+            (w_fc2, b_fc2), (w_gate, b_gate) = dense(fuse.fc2), dense(fuse.gate)
+            second.append(w_fc2 @ w_gate)
+            second_bias.append(b_fc2 @ w_gate + b_gate)
+        self.first, self.first_bias = _grouped(first), constant(np.concatenate(first_bias))
+        self.second, self.second_bias = _grouped(second), constant(np.concatenate(second_bias))
+        skip = [self._norm(block.rssi.norm) for block in model.blocks]
+        self.skip_scale = constant(np.stack([g for g, _ in skip])[None, :, None])
+        self.skip_offset = constant(np.stack([b for _, b in skip])[None, :, None])
+
+    def _take_head(self, model: MDCSA) -> None:
+        fused = [self._norm(block.fuse.norm) for block in model.blocks]
+        self.view_scale = constant(np.stack([g for g, _ in fused])[None, None])
+        self.view_offset = constant(np.stack([b for _, b in fused])[None, None])
+        weight, bias = dense(model.merge)
+        centre = _centring(self.d)
+        self.merge, self.merge_bias = constant(weight @ centre), constant(bias @ centre)
+        gain, offset = self._norm(model.norm)
+        weight, bias = dense(model.head)
+        self.head, self.head_bias = constant(gain[:, None] * weight), constant(offset @ weight + bias)
+
+    def _norm(self, norm: nn.LayerNorm) -> tuple[np.ndarray, np.ndarray]:
+        """What to multiply an L2-normalised row with, and what to add, to have LayerNorm."""
+        return norm_gain(norm), numpy(norm.bias)
+
+    # ── function ─────────────────────────────────────────────────────────────────────────────────
+    def _run(self, rssi: tf.Tensor, acc: tf.Tensor) -> dict[str, tf.Tensor]:
+        features = tf.expand_dims(tf.concat([rssi, acc], -1), 1)  # [1, 1, T, n_ap + n_acc]
+        views = self._fuse(self._attend_within(features))
+        return {"scores": self._score(views)}
+
+    def _attend_within(self, features: tf.Tensor) -> tf.Tensor:
+        """The K x 2 convolutional self-attentions: normalised rows [K, 2, T, d]."""
+        K, T, d = self.n_blocks, self.n_steps, self.d
+        query_key = tf.concat([self._convolve(features, i) for i in range(K)], -1) + self.query_key_position
+        query_key = tf.transpose(tf.reshape(tf.tanh(query_key), [T, K, 4, d]), [1, 2, 0, 3])
+        query, key = tf.split(query_key, 2, axis=1)
+        value = tf.matmul(features, self.embed) + self.position
+        value = tf.transpose(tf.reshape(value, [1, T, 2, d]), [0, 2, 1, 3])
+        return normalise(_attend(query, key, value) + value)
+
+    def _convolve(self, features: tf.Tensor, block: int) -> tf.Tensor:
+        before = self.filters[block].shape[1] - 1
+        padded = tf.pad(features, [[0, 0], [0, 0], [before, 0], [0, 0]]) if before else features
+        return tf.nn.conv2d(padded, self.filters[block], 1, "VALID") + self.biases[block]
+
+    def _fuse(self, attended: tf.Tensor) -> tf.Tensor:
+        """The K gated residual networks: their outputs [1, T, K, d]."""
+        K, T, d = self.n_blocks, self.n_steps, self.d
+        rows = tf.transpose(attended, [2, 0, 1, 3])  # [T, K, 2, d]
+        hidden = tf.nn.conv2d(tf.reshape(rows, [1, 1, T, K * 2 * d]), self.first, 1, "VALID")
+        hidden = tf.nn.elu(hidden + self.first_bias)
+        gated = tf.nn.conv2d(hidden, self.second, 1, "VALID") + self.second_bias
+        value, gate = tf.split(tf.reshape(gated, [T, K, 2, d]), 2, axis=2)
+        fused = value * tf.sigmoid(gate) + (rows[:, :, :1] * self.skip_scale + self.skip_offset)
+        centred = fused - tf.reduce_mean(fused, -1, keepdims=True)
+        # reshaped before it is normalised: the converter would take SUB and the sum of squares for
+        # SQUARED_DIFFERENCE, and no longer see an L2 normalisation
+        return normalise(tf.reshape(centred, [1, T, K, d])) * self.view_scale + self.view_offset
+
+    def _score(self, views: tf.Tensor) -> tf.Tensor:
+        """The K T rows attend to one another, the K of a step are merged: scores [1, T, n_rooms]."""
+        K, T, d = self.n_blocks, self.n_steps, self.d
+        views = tf.reshape(views, [1, K * T, d])
+        joined = tf.reshape(_attend(views, views, views), [1, T, K * d])
+        merged = tf.matmul(joined, self.merge) + self.merge_bias
+        return tf.matmul(normalise(merged), self.head) + self.head_bias
+
+
+def _attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """Scaled dot-product attention over the last two axes."""
+    similarity = tf.matmul(query, key, transpose_b=True) * (1 / math.sqrt(query.shape[-1]))
+    return tf.matmul(tf.nn.softmax(similarity), value)
+
+
+def _centring(d: int) -> np.ndarray:
+    """The matrix that takes the mean of a row off every element of it."""
+    return np.eye(d) - 1 / d
+
+
+def _block_diagonal(blocks: list[np.ndarray]) -> np.ndarray:
+    """[n_i, m_i] each -> [sum n_i, sum m_i], zero outside the blocks."""
+    rows, columns = np.cumsum([[0, 0]] + [b.shape for b in blocks], 0).T
+    result = np.zeros((rows[-1], columns[-1]))
+    for i, block in enumerate(blocks):
+        result[rows[i] : rows[i + 1], columns[i] : columns[i + 1]] = block
+    return result
+
+
+def _grouped(matrices: list[np.ndarray]) -> tf.Tensor:
+    """K matrices [n, m] as one grouped 1x1 filter [1, 1, n, K m]."""
+    return constant(np.concatenate(matrices, 1)[None, None])

@@ -53,16 +53,27 @@ static inline int8_t tl_clamp_s8(int32_t x, int32_t low, int32_t high)
     return (int8_t)(x < low ? low : x > high ? high : x);
 }
 
-/* ---- sums of products (tl_dot.c): where integer matrix work spends its time ---- */
+static inline float tl_clampf(float x, float low, float high)
+{
+    return x < low ? low : x > high ? high : x;
+}
+
+/* ---- sums of products (tl_dot.c): where matrix work spends its time ---- */
 
 /* sum[r] += sum over i < n of (x[i] + offset) * w[r * stride + i], for r < rows <= 4. */
 void tl_dot_s8(const int8_t *x, const int8_t *w, uint32_t stride, uint32_t n, uint32_t rows, int32_t offset,
                int32_t *sum);
+void tl_dot_f32(const float *x, const float *w, uint32_t stride, uint32_t n, uint32_t rows, float *sum);
 
-/* ---- dense and convolution ---- */
+/* sum[c] += sum over i < n of (x[i] + offset) * w[i * stride + c], for c < columns <= 4. */
+void tl_dot_columns_s8(const int8_t *x, const int8_t *w, uint32_t stride, uint32_t n, uint32_t columns,
+                       int32_t offset, int32_t *sum);
+void tl_dot_columns_f32(const float *x, const float *w, uint32_t stride, uint32_t n, uint32_t columns, float *sum);
+
+/* ---- dense (tl_dense.c) ---- */
 
 /* out[r][u] = clamp(rescale(bias[u] + sum over i of in[r][i] * weights[u][i]) + zero_out).
- * The bias includes the correction -zero_in * sum of weights[u]. */
+ * The bias includes the correction -zero_in * (sum of weights[u]). */
 struct tl_fully_connected_s8 {
     uint32_t rows, depth, units;
     const int8_t *weights;        /* [units][depth] */
@@ -72,6 +83,321 @@ struct tl_fully_connected_s8 {
     int32_t zero_out, low, high;
 };
 void tl_fully_connected_s8(const struct tl_fully_connected_s8 *p, const int8_t *in, int8_t *out);
+
+struct tl_fully_connected_f32 {
+    uint32_t rows, depth, units;
+    const float *weights; /* [units][depth] */
+    const float *bias;    /* [units] */
+    float low, high;
+};
+void tl_fully_connected_f32(const struct tl_fully_connected_f32 *p, const float *in, float *out);
+
+/* ---- convolution and pooling (tl_conv.c, tl_depthwise.c, tl_pool.c) ---- */
+
+/* Where a window lies: the input pixel under tap (i, j) of output pixel (y, x) is
+ * (y * stride_h - pad_top + i * dilation_h, x * stride_w - pad_left + j * dilation_w). */
+struct tl_window {
+    int32_t in_h, in_w, out_h, out_w;
+    int32_t filter_h, filter_w, stride_h, stride_w, dilation_h, dilation_w;
+    int32_t pad_top, pad_left;
+};
+
+/* The window of one output pixel: its origin in the input, and the taps that lie inside the input. */
+struct tl_taps {
+    int32_t y, x, top, bottom, left, right;
+};
+
+static inline int32_t tl_first_tap(int32_t origin, int32_t dilation)
+{
+    return origin < 0 ? (dilation - 1 - origin) / dilation : 0;
+}
+
+static inline int32_t tl_end_tap(int32_t origin, int32_t dilation, int32_t filter, int32_t size)
+{
+    const int32_t room = (size - origin + dilation - 1) / dilation;
+    return room < filter ? room : filter;
+}
+
+static inline struct tl_taps tl_taps(const struct tl_window *w, int32_t pixel)
+{
+    struct tl_taps taps;
+    taps.y = pixel / w->out_w * w->stride_h - w->pad_top;
+    taps.x = pixel % w->out_w * w->stride_w - w->pad_left;
+    taps.top = tl_first_tap(taps.y, w->dilation_h);
+    taps.bottom = tl_end_tap(taps.y, w->dilation_h, w->filter_h, w->in_h);
+    taps.left = tl_first_tap(taps.x, w->dilation_w);
+    taps.right = tl_end_tap(taps.x, w->dilation_w, w->filter_w, w->in_w);
+    return taps;
+}
+
+/* Convolution in `groups` groups: output channel o reads the `depth` input channels of group o / (out_c / groups). */
+struct tl_conv_s8 {
+    struct tl_window window;
+    uint32_t batches, in_c, out_c, groups, depth;
+    const int8_t *weights; /* [out_c][filter_h][filter_w][depth] */
+    const int32_t *bias;   /* [out_c], with the correction -zero_in * (sum of the channel's weights) */
+    const struct tl_scale *scale;
+    uint32_t scale_step;
+    const int8_t *padding; /* [depth] times zero_in: what taps outside the input read */
+    int32_t zero_out, low, high;
+};
+void tl_conv_s8(const struct tl_conv_s8 *p, const int8_t *in, int8_t *out);
+
+struct tl_conv_f32 {
+    struct tl_window window;
+    uint32_t batches, in_c, out_c, groups, depth;
+    const float *weights;
+    const float *bias;
+    const float *padding;
+    float low, high;
+};
+void tl_conv_f32(const struct tl_conv_f32 *p, const float *in, float *out);
+
+/* Depthwise convolution: output channel o reads input channel o / multiplier. */
+struct tl_depthwise_conv_s8 {
+    struct tl_window window;
+    uint32_t batches, in_c, multiplier;
+    const int8_t *weights; /* [filter_h][filter_w][in_c * multiplier] */
+    const int32_t *bias;   /* [in_c * multiplier], without correction */
+    const struct tl_scale *scale;
+    uint32_t scale_step;
+    int32_t zero_in, zero_out, low, high;
+};
+void tl_depthwise_conv_s8(const struct tl_depthwise_conv_s8 *p, const int8_t *in, int8_t *out);
+
+struct tl_depthwise_conv_f32 {
+    struct tl_window window;
+    uint32_t batches, in_c, multiplier;
+    const float *weights;
+    const float *bias;
+    float low, high;
+};
+void tl_depthwise_conv_f32(const struct tl_depthwise_conv_f32 *p, const float *in, float *out);
+
+/* Pooling over the taps that lie inside the input. */
+struct tl_pool_s8 {
+    struct tl_window window;
+    uint32_t batches, channels;
+    int32_t low, high;
+};
+void tl_max_pool_s8(const struct tl_pool_s8 *p, const int8_t *in, int8_t *out);
+void tl_average_pool_s8(const struct tl_pool_s8 *p, const int8_t *in, int8_t *out);
+
+struct tl_pool_f32 {
+    struct tl_window window;
+    uint32_t batches, channels;
+    float low, high;
+};
+void tl_max_pool_f32(const struct tl_pool_f32 *p, const float *in, float *out);
+void tl_average_pool_f32(const struct tl_pool_f32 *p, const float *in, float *out);
+
+/* ---- matrix product (tl_matmul.c) ---- */
+
+/* out[n] = a[n] b[n], for outer x inner products n; an operand's steps are in elements, 0 where it is broadcast.
+ * a is [rows][depth]; b is [depth][columns], or [columns][depth] if b_transposed. */
+struct tl_matmul_s8 {
+    uint32_t outer, inner, a_outer, a_inner, b_outer, b_inner;
+    uint32_t rows, depth, columns, b_transposed;
+    int32_t zero_a, zero_b, zero_out;
+    struct tl_scale scale;
+};
+void tl_matmul_s8(const struct tl_matmul_s8 *p, const int8_t *a, const int8_t *b, int8_t *out);
+
+struct tl_matmul_f32 {
+    uint32_t outer, inner, a_outer, a_inner, b_outer, b_inner;
+    uint32_t rows, depth, columns, b_transposed;
+};
+void tl_matmul_f32(const struct tl_matmul_f32 *p, const float *a, const float *b, float *out);
+
+/* ---- element by element (tl_table.c, tl_binary_s8.c, tl_binary_f32.c, tl_unary.c, tl_quantize.c) ----
+ * The output may lie exactly where an input lies that is not broadcast. */
+
+/* out = table[in + 128]: any int8 function of one int8. */
+struct tl_table_s8 {
+    uint32_t count;
+    const int8_t *table; /* [256] */
+};
+void tl_table_s8(const struct tl_table_s8 *p, const int8_t *in, int8_t *out);
+
+/* Two operands of up to four dimensions; steps are in elements, 0 where an operand is broadcast. */
+struct tl_broadcast {
+    uint32_t dims[4], a[4], b[4];
+};
+
+/* Position of the innermost row: set to zero, then moved on by tl_next_row while it returns 1. */
+struct tl_row {
+    uint32_t index[3], a, b;
+};
+
+static inline int tl_next_row(const struct tl_broadcast *shape, struct tl_row *row)
+{
+    for (int d = 2; d >= 0; d--) {
+        row->a += shape->a[d];
+        row->b += shape->b[d];
+        if (++row->index[d] < shape->dims[d])
+            return 1;
+        row->a -= shape->a[d] * shape->dims[d];
+        row->b -= shape->b[d] * shape->dims[d];
+        row->index[d] = 0;
+    }
+    return 0;
+}
+
+/* a is not broadcast along the innermost dimension. out = rescale(rescale_a(a) + sign_b * rescale_b(b)) + zero_out. */
+struct tl_add_s8 {
+    struct tl_broadcast shape;
+    int32_t zero_a, zero_b, zero_out;
+    struct tl_scale scale_a, scale_b, scale;
+    int32_t sign_a, sign_b, low, high;
+};
+void tl_add_s8(const struct tl_add_s8 *p, const int8_t *a, const int8_t *b, int8_t *out);
+
+struct tl_squared_difference_s8 {
+    struct tl_broadcast shape;
+    int32_t zero_a, zero_b, zero_out;
+    struct tl_scale scale_a, scale_b, scale;
+};
+void tl_squared_difference_s8(const struct tl_squared_difference_s8 *p, const int8_t *a, const int8_t *b,
+                              int8_t *out);
+
+struct tl_mul_s8 {
+    struct tl_broadcast shape;
+    int32_t zero_a, zero_b, zero_out;
+    struct tl_scale scale;
+    int32_t low, high;
+};
+void tl_mul_s8(const struct tl_mul_s8 *p, const int8_t *a, const int8_t *b, int8_t *out);
+
+struct tl_extremum_s8 {
+    struct tl_broadcast shape;
+};
+void tl_minimum_s8(const struct tl_extremum_s8 *p, const int8_t *a, const int8_t *b, int8_t *out);
+void tl_maximum_s8(const struct tl_extremum_s8 *p, const int8_t *a, const int8_t *b, int8_t *out);
+
+struct tl_binary_f32 {
+    struct tl_broadcast shape;
+    float low, high;
+};
+void tl_add_f32(const struct tl_binary_f32 *p, const float *a, const float *b, float *out);
+void tl_sub_f32(const struct tl_binary_f32 *p, const float *a, const float *b, float *out);
+void tl_mul_f32(const struct tl_binary_f32 *p, const float *a, const float *b, float *out);
+void tl_div_f32(const struct tl_binary_f32 *p, const float *a, const float *b, float *out);
+void tl_squared_difference_f32(const struct tl_binary_f32 *p, const float *a, const float *b, float *out);
+void tl_minimum_f32(const struct tl_binary_f32 *p, const float *a, const float *b, float *out);
+void tl_maximum_f32(const struct tl_binary_f32 *p, const float *a, const float *b, float *out);
+
+struct tl_unary_f32 {
+    uint32_t count;
+};
+void tl_tanh_f32(const struct tl_unary_f32 *p, const float *in, float *out);
+void tl_logistic_f32(const struct tl_unary_f32 *p, const float *in, float *out);
+void tl_exp_f32(const struct tl_unary_f32 *p, const float *in, float *out);
+void tl_log_f32(const struct tl_unary_f32 *p, const float *in, float *out);
+void tl_sqrt_f32(const struct tl_unary_f32 *p, const float *in, float *out);
+void tl_rsqrt_f32(const struct tl_unary_f32 *p, const float *in, float *out);
+void tl_square_f32(const struct tl_unary_f32 *p, const float *in, float *out);
+void tl_neg_f32(const struct tl_unary_f32 *p, const float *in, float *out);
+void tl_abs_f32(const struct tl_unary_f32 *p, const float *in, float *out);
+void tl_elu_f32(const struct tl_unary_f32 *p, const float *in, float *out);
+
+struct tl_clamp_f32 {
+    uint32_t count;
+    float low, high;
+};
+void tl_clamp_f32(const struct tl_clamp_f32 *p, const float *in, float *out);
+
+struct tl_quantize {
+    uint32_t count;
+    float scale;
+    int32_t zero;
+};
+/* These two change the size of an element: the output must not lie where the input lies. */
+void tl_quantize(const struct tl_quantize *p, const float *in, int8_t *out);
+void tl_dequantize(const struct tl_quantize *p, const int8_t *in, float *out);
+
+/* ---- along rows (tl_softmax.c, tl_normalize.c, tl_reduce.c) ---- */
+
+/* The output may lie exactly where the input lies. */
+struct tl_softmax_s8 {
+    uint32_t rows, depth;
+    const int32_t *exp; /* [exp_count]: exp of minus d steps, Q0; 0 from exp_count on */
+    uint32_t exp_count;
+};
+void tl_softmax_s8(const struct tl_softmax_s8 *p, const int8_t *in, int8_t *out);
+
+struct tl_softmax_f32 {
+    uint32_t rows, depth;
+    float beta;
+};
+void tl_softmax_f32(const struct tl_softmax_f32 *p, const float *in, float *out);
+
+/* x / |x| along the last dimension. The output may lie exactly where the input lies. */
+struct tl_l2_normalization_s8 {
+    uint32_t rows, depth;
+    int32_t zero_in;
+};
+void tl_l2_normalization_s8(const struct tl_l2_normalization_s8 *p, const int8_t *in, int8_t *out);
+
+struct tl_l2_normalization_f32 {
+    uint32_t rows, depth;
+};
+void tl_l2_normalization_f32(const struct tl_l2_normalization_f32 *p, const float *in, float *out);
+
+/* Sums over two dimensions for each index of two others; steps are in elements. */
+struct tl_reduction {
+    uint32_t kept[2], kept_step[2], summed[2], summed_step[2];
+};
+
+/* rescale(sum - offset) + zero_out, where offset = count * zero_in; a mean's 1 / count is in the scale. */
+struct tl_sum_s8 {
+    struct tl_reduction shape;
+    int32_t offset, zero_out;
+    struct tl_scale scale;
+};
+void tl_sum_s8(const struct tl_sum_s8 *p, const int8_t *in, int8_t *out);
+
+/* sum / divisor */
+struct tl_sum_f32 {
+    struct tl_reduction shape;
+    float divisor;
+};
+void tl_sum_f32(const struct tl_sum_f32 *p, const float *in, float *out);
+
+/* ---- moving (tl_move.c) ---- */
+
+/* Copies a box of elements from one grid of steps to another. */
+struct tl_move {
+    uint32_t dims[5], in[5], out[5];
+};
+void tl_move_s8(const struct tl_move *p, const int8_t *in, int8_t *out);
+void tl_move_f32(const struct tl_move *p, const float *in, float *out);
+
+struct tl_fill_s8 {
+    uint32_t count;
+    int8_t value;
+};
+void tl_fill_s8(const struct tl_fill_s8 *p, int8_t *out);
+
+struct tl_fill_f32 {
+    uint32_t count;
+    float value;
+};
+void tl_fill_f32(const struct tl_fill_f32 *p, float *out);
+
+/* ---- mathematics (tl_math.c): relative error at most 1e-6 of the true value, the same on every machine ---- */
+
+float tl_expf(float x); /* 0 where the result would be below the smallest normal number */
+float tl_logf(float x);
+float tl_tanhf(float x);
+float tl_logisticf(float x);
+
+/* ---- fixed-point functions (tl_fixed.c) ---- */
+
+/* 1 / (1 + a), a and result in Q0 (31 fractional bits), 0 <= a <= 1. */
+int32_t tl_one_over_one_plus(int32_t a);
+
+/* 1 / sqrt(x) as a scale, for an integer x; 1 for x < 2. */
+struct tl_scale tl_inverse_sqrt(int32_t x);
 
 #ifdef __cplusplus
 }

@@ -11,6 +11,7 @@ import numpy as np
 
 from tinyloc import __version__
 from tinyloc.aot.graph import Tensor
+from tinyloc.aot.lower.common import array
 from tinyloc.aot.plan import ALIGNMENT, Plan
 from tinyloc.aot.program import Call, Constant, Operand, Parameter, Program
 
@@ -74,6 +75,7 @@ class Emitter:
         block = f"call_{index}"
         return {
             "kernel": call.kernel,
+            "struct": call.struct,
             "block": block,
             "comment": self._comment(index, call),
             "parameters": [{"name": n, "value": self._value(n, v)} for n, v in call.parameters.items()],
@@ -105,6 +107,11 @@ class Emitter:
 
     def _pointer(self, operand: Operand) -> str:
         tensor = self.program.tensors[operand.tensor]
+        root = self.program.storage(operand.tensor)
+        data = self.program.tensors[root.tensor].data
+        if data is not None:
+            offset = (root.offset + operand.offset) // data.itemsize
+            return f"{self._array('constant', array(data))} + {offset}"
         return f"{_MACRO[tensor.dtype]}({self._address(operand)})"
 
     def _address(self, operand: Operand) -> str:

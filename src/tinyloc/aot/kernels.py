@@ -8,13 +8,17 @@ from tinyloc.files import shipped
 HEADER = "tinyloc_kernels.h"
 
 
+# `type tl_name(parameters)` at the start of a line, or the same made by a macro: `MACRO(tl_name, …)`
+_DEFINITION = r"^(?:[a-z]\w*(?: \w+)* \*?|[A-Z]+\()(tl_\w+)[(,]"
+
+
 @cache
 def _defined_and_used() -> tuple[dict[str, str], dict[str, set[str]]]:
     """(function -> its file, file -> the functions of other files that it calls), read from the sources."""
     texts = {path.name: path.read_text() for path in sorted((shipped("firmware") / "kernels").glob("*.c"))}
     home = {}
     for name, text in texts.items():
-        for function in re.findall(r"^[a-z]\w*(?: \w+)* \*?(tl_\w+)\([^;]*?\)\s*\{", text, re.M):
+        for function in re.findall(_DEFINITION, text, re.M):
             home[function] = name
     uses = {
         name: {f for f in re.findall(r"\btl_\w+", text) if home.get(f, name) != name} for name, text in texts.items()

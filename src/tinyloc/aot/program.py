@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tinyloc.aot.graph import Graph, Operator, Tensor, Unsupported
+from tinyloc.aot.graph import Graph, Operator, Tensor
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,11 @@ class Call:
     macs: int = 0
     # Positions in `reads` whose memory the output may take over, element for element
     in_place: tuple[int, ...] = ()
+    block: str = ""  # the parameter block, where several kernels share one
+
+    @property
+    def struct(self) -> str:
+        return f"tl_{self.block or self.kernel}"
 
 
 @dataclass
@@ -61,7 +66,7 @@ class Program:
         parameters: dict[str, Parameter],
         reads: tuple[int | Operand, ...],
         write: int | Operand,
-        **more: int | tuple[int, ...],
+        **more: int | str | tuple[int, ...],
     ) -> None:
         reads = tuple(_operand(r) for r in reads)
         self.calls.append(Call(kernel, parameters, reads, _operand(write), operator, **more))
@@ -88,11 +93,3 @@ class Program:
 
 def _operand(value: int | Operand) -> Operand:
     return value if isinstance(value, Operand) else Operand(value)
-
-
-def refuse(graph: Graph, operator: Operator, why: str) -> Unsupported:
-    """The error for an operator that is known, but not in this form."""
-    made = graph.tensors[operator.outputs[0]]
-    return Unsupported(
-        f"operator {operator.index} ({operator.name}, version {operator.version}), which makes tensor {made}: {why}"
-    )

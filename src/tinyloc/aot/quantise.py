@@ -23,7 +23,7 @@ class Multiplier(NamedTuple):
 
 def round_half_away(value: float) -> int:
     """C's round()."""
-    return int(math.floor(abs(value) + 0.5)) * (1 if value >= 0 else -1)
+    return math.floor(abs(value) + 0.5) * (1 if value >= 0 else -1)
 
 
 def quantize_multiplier(real: float) -> Multiplier:

@@ -26,6 +26,7 @@ OPERATORS = {
     4: "DEPTHWISE_CONV_2D",
     6: "DEQUANTIZE",
     9: "FULLY_CONNECTED",
+    11: "L2_NORMALIZATION",
     14: "LOGISTIC",
     17: "MAX_POOL_2D",
     18: "MUL",
@@ -109,6 +110,7 @@ OPTIONS = {
     "FULLY_CONNECTED": Options(
         8, {"activation": (0, "b", 0), "weights_format": (1, "b", 0), "keep_num_dims": (2, "?", 0)}
     ),
+    "L2_NORMALIZATION": Options(12, _ACTIVATION),
     "SOFTMAX": Options(9, {"beta": (0, "f", 0.0)}),
     "CONCATENATION": Options(10, {"axis": (0, "i", 0), "activation": (1, "b", 0)}),
     "GATHER": Options(23, {"axis": (0, "i", 0), "batch_dims": (1, "i", 0)}),

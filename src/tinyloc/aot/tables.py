@@ -11,10 +11,11 @@ import numpy as np
 
 from tinyloc.aot import fixed_point
 from tinyloc.aot.graph import Tensor, Unsupported
-from tinyloc.aot.quantise import INT8_MAX, INT8_MIN, Multiplier, input_radius, quantize_multiplier
+from tinyloc.aot.quantise import INT8_MAX, INT8_MIN, input_radius, quantize_multiplier, round_half_away
 
 INPUTS = range(INT8_MIN, INT8_MAX + 1)
-SOFTMAX_INTEGER_BITS = 5
+SOFTMAX_INTEGER_BITS = 5  # of the exponent
+SOFTMAX_SUM_BITS = 12  # integer bits of the sum of a row
 _SIGMOID_INTEGER_BITS = 4
 
 
@@ -87,7 +88,31 @@ def softmax_exp(source: Tensor, beta: float) -> np.ndarray:
     real = min(beta * float(source.scale) * (1 << (31 - bits)), (1 << 31) - 1.0)
     if real <= 1.0:
         raise Unsupported(f"SOFTMAX of input scale {source.scale} times beta {beta} is too small for TFLite's format")
-    factor: Multiplier = quantize_multiplier(real)
+    factor = quantize_multiplier(real)
     count = min(input_radius(bits, factor.exponent), 255) + 1
     scaled = [fixed_point.multiply(-d, factor.mantissa, factor.exponent) for d in range(count)]
     return np.array([fixed_point.exp_on_negative_values(a, bits) for a in scaled], np.int32)
+
+
+def absolute(source: Tensor, output: Tensor) -> np.ndarray:
+    """ABS"""
+    factor = quantize_multiplier(float(source.scale) / float(output.scale))
+    same = source.scale == output.scale
+
+    def entry(q: int) -> int:
+        size = abs(q - source.zero_point)
+        return (size if same else fixed_point.multiply(size, *factor)) + output.zero_point
+
+    return tabulate(entry)
+
+
+def elu(source: Tensor, output: Tensor) -> np.ndarray:
+    """ELU, which TFLite Micro tabulates too, in single precision."""
+    inverse = np.float32(1) / output.scale
+
+    def entry(q: int) -> int:
+        real = source.scale * np.float32(q - source.zero_point)
+        value = np.float32(math.exp(real)) - np.float32(1) if real < 0 else real
+        return round_half_away(float(value * inverse)) + output.zero_point
+
+    return tabulate(entry)

@@ -1,24 +1,26 @@
-"""From operators to kernel calls: one lowering for each operator, in one module for each family.
+"""From operators to kernel calls: one lowering for each operator, one module for each family.
 
 An operator's version is not compared with a limit: versions add types and options, and those are checked one by one.
 """
 
 from tinyloc.aot.graph import Graph
-from tinyloc.aot.lower import dense, layout
-from tinyloc.aot.program import Program, refuse
+from tinyloc.aot.lower import conv, dense, elementwise, layout, matmul, pool, reduce, unary
+from tinyloc.aot.lower.common import Context
+from tinyloc.aot.program import Program
 
-LOWERINGS = dense.LOWERINGS | layout.LOWERINGS
+LOWERINGS = {
+    name: lowering
+    for module in (conv, dense, elementwise, layout, matmul, pool, reduce, unary)
+    for name, lowering in module.LOWERINGS.items()
+}
 
 
 def lower(graph: Graph) -> Program:
     """Kernel calls for every operator of `graph`, in its order.
 
-    Raises Unsupported for a form of an operator that there is no kernel for.
+    Raises Unsupported, naming operator, version and tensor, for a form of an operator that there is no kernel for.
     """
     program = Program(graph, list(graph.tensors))
     for operator in graph.operators:
-        lowering = LOWERINGS.get(operator.name)
-        if lowering is None:
-            raise refuse(graph, operator, "tinyloc has no kernel for it")
-        lowering(program, operator)
+        LOWERINGS[operator.name](Context(program, operator))
     return program

@@ -1,14 +1,16 @@
-"""What the lowerings share: access to an operator's tensors, with checks, and parameters for requantisation."""
+"""What the lowerings share: access to an operator's tensors, with checks, and parameters of kernels."""
 
+from collections.abc import Sequence
 from math import prod
 
 import numpy as np
 
-from tinyloc.aot.graph import Operator, Tensor
-from tinyloc.aot.program import Constant, Program, refuse
+from tinyloc.aot.graph import Operator, Tensor, Unsupported
+from tinyloc.aot.program import Constant, Program
 from tinyloc.aot.quantise import Multiplier, quantize_multiplier
 
 SUFFIX = {"int8": "s8", "float32": "f32"}
+C_TYPE = {"int8": "int8_t", "float32": "float", "int32": "int32_t"}
 
 
 class Context:
@@ -19,8 +21,12 @@ class Context:
         self.operator = operator
         self.options = operator.options
 
-    def refuse(self, why: str) -> Exception:
-        return refuse(self.program.graph, self.operator, why)
+    def refuse(self, why: str) -> Unsupported:
+        operator = self.operator
+        return Unsupported(
+            f"operator {operator.index} ({operator.name}, version {operator.version}), "
+            f"which makes tensor {self.output}: {why}"
+        )
 
     def need(self, condition: bool, why: str) -> None:
         if not condition:
@@ -41,6 +47,10 @@ class Context:
     def output(self) -> Tensor:
         return self.program.tensors[self.operator.outputs[0]]
 
+    @property
+    def outputs(self) -> list[Tensor]:
+        return [self.program.tensors[index] for index in self.operator.outputs]
+
     def constant(self, position: int, dtype: str | None = None) -> np.ndarray:
         """The values of an input that must be known at compile time."""
         tensor = self.input(position)
@@ -59,18 +69,21 @@ class Context:
         return value % rank
 
     def kind(self, *tensors: Tensor) -> str:
-        """The kernel suffix ("s8", "f32") of tensors that must share one element type, and be quantised if integer."""
-        dtypes = {tensor.dtype for tensor in tensors}
-        self.need(len(dtypes) == 1 and dtypes <= SUFFIX.keys(), f"there is no kernel for {', '.join(sorted(dtypes))}")
+        """The kernel suffix ("s8", "f32") of tensors that must share one element type, with one scale if integer."""
+        dtypes = sorted({tensor.dtype for tensor in tensors})
+        self.need(len(dtypes) == 1 and dtypes[0] in SUFFIX, f"there is no kernel for {' and '.join(dtypes)}")
         for tensor in tensors:
             if tensor.dtype == "int8":
-                self.quantised(tensor)
-        return SUFFIX[tensors[0].dtype]
+                self.one_scale(tensor)
+        return SUFFIX[dtypes[0]]
 
-    def quantised(self, tensor: Tensor) -> None:
+    def one_scale(self, tensor: Tensor) -> None:
         quantisation = tensor.quantisation
         self.need(quantisation is not None, f"{tensor} has no scale")
         self.need(quantisation.scale.size == 1, f"{tensor} has more than one scale")
+
+    def shape(self, tensor: Tensor, expected: Sequence[int]) -> None:
+        self.need(tensor.shape == tuple(expected), f"{tensor} should have the shape {list(expected)}")
 
     def same_size(self, a: Tensor, b: Tensor) -> None:
         self.need(a.size == b.size, f"{a} and {b} differ in size")
@@ -85,10 +98,36 @@ def scale_of(real: float) -> tuple[int, int, int]:
     return scale_row(quantize_multiplier(real))
 
 
-def scales(reals: list[float]) -> Constant:
+def scales(reals: Sequence[float]) -> Constant:
     return Constant("struct tl_scale", np.array([scale_of(real) for real in reals], np.int64))
 
 
-def rows_of(shape: tuple[int, ...]) -> int:
-    """Number of vectors along the last axis."""
-    return prod(shape[:-1])
+def array(values: np.ndarray) -> Constant:
+    return Constant(C_TYPE[values.dtype.name], values.reshape(-1))
+
+
+def dense_strides(shape: Sequence[int]) -> list[int]:
+    """Elements between neighbours along each axis of a row-major tensor."""
+    return [prod(shape[i + 1 :]) for i in range(len(shape))]
+
+
+def collapse(dims: Sequence[int], *strides: Sequence[int]) -> tuple[list[int], list[list[int]]]:
+    """The same nest of loops over `dims` with as few loops as possible.
+
+    Loops of length 1 go; two neighbours become one where, for every operand, the outer step is the inner step times
+    the inner length. Returns (dims, strides of each operand).
+    """
+    loops: list[tuple[int, tuple[int, ...]]] = []
+    for n, steps in zip(dims, zip(*strides, strict=True), strict=True):
+        if n == 1:
+            continue
+        if loops and all(outer == inner * n for outer, inner in zip(loops[-1][1], steps, strict=True)):
+            loops[-1] = (loops[-1][0] * n, steps)
+        else:
+            loops.append((n, steps))
+    return [n for n, _ in loops], [[steps[k] for _, steps in loops] for k in range(len(strides))]
+
+
+def padded(values: list[int], rank: int, fill: int) -> tuple[int, ...]:
+    """`values` with `fill` in front, `rank` numbers in all."""
+    return (*[fill] * (rank - len(values)), *values)

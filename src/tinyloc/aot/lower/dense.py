@@ -2,71 +2,99 @@
 
 import numpy as np
 
-from tinyloc.aot.graph import Operator, Tensor
-from tinyloc.aot.lower.common import Context, scales
-from tinyloc.aot.program import Constant, Program
-from tinyloc.aot.quantise import activation_range
+from tinyloc.aot.graph import Tensor
+from tinyloc.aot.lower.common import Context, array, scales
+from tinyloc.aot.program import Constant
+from tinyloc.aot.quantise import activation_range, float_activation_range
 
 
-def fully_connected(program: Program, operator: Operator) -> None:
-    c = Context(program, operator)
+def fully_connected(c: Context) -> None:
     source, weights, output = c.input(0), c.input(1), c.output
     c.need(c.options["weights_format"] == 0, "its weights are shuffled")
-    matrix = c.constant(1)
-    c.need(matrix.ndim == 2, f"its weights {weights} are not a matrix")
-    units, depth = matrix.shape
+    c.constant(1)
+    c.need(len(weights.shape) == 2, f"its weights {weights} are not a matrix")
+    units, depth = weights.shape
     c.need(source.size % depth == 0, f"{source} does not divide into rows of {depth}")
     rows = source.size // depth
     c.need(output.size == rows * units, f"{output} does not hold {rows} rows of {units}")
-    fully_connected_s8(c, source, weights, output, rows)
+    kind = c.kind(source, output)
+    parameters = {"rows": rows, "depth": depth, "units": units, "weights": array(weights.data)}
+    parameters |= dense_parameters(c, source, weights, output, units)
+    c.program.call(
+        c.operator,
+        f"fully_connected_{kind}",
+        parameters,
+        (source.index,),
+        output.index,
+        macs=rows * units * depth,
+    )
 
 
-def fully_connected_s8(c: Context, source: Tensor, weights: Tensor, output: Tensor, rows: int) -> None:
-    c.kind(source, output)
-    units, depth = weights.shape
+def dense_parameters(c: Context, source: Tensor, weights: Tensor, output: Tensor, units: int) -> dict:
+    """What dense layers and convolutions have in common: bias, scales and the bounds of the output."""
+    if source.dtype == "float32":
+        low, high = float_activation_range(c.options["activation"])
+        return {"bias": float_bias(c, units), "low": low, "high": high}
+    folded = bias(c, units) - source.zero_point * unit_sums(weights, units)
+    return {"bias": wrapped(folded), **integer_parameters(c, source, weights, output, axis=0)}
+
+
+def integer_parameters(c: Context, source: Tensor, weights: Tensor, output: Tensor, axis: int) -> dict:
     low, high = activation_range(c.options["activation"], output)
-    reals = dense_factors(c, source, weights, output)
-    parameters = {
-        "rows": rows,
-        "depth": depth,
-        "units": units,
-        "weights": Constant("int8_t", weights.data.reshape(-1)),
-        "bias": folded_bias(c, source, weights, units),
+    reals = factors(c, source, weights, output, axis)
+    return {
         "scale": scales(reals),
         "scale_step": int(len(reals) > 1),
         "zero_out": output.zero_point,
         "low": low,
         "high": high,
     }
-    c.program.call(
-        c.operator, "fully_connected_s8", parameters, (source.index,), output.index, macs=rows * units * depth
-    )
 
 
-def dense_factors(c: Context, source: Tensor, weights: Tensor, output: Tensor) -> list[float]:
+def factors(c: Context, source: Tensor, weights: Tensor, output: Tensor, axis: int) -> list[float]:
     """input scale x weight scale / output scale: one for the tensor, or one for each unit.
 
     For a single weight scale TFLite multiplies the two in single precision before it divides in double.
     """
-    c.need(weights.quantisation is not None, f"its weights {weights} have no scale")
+    check_weights(c, weights)
     scale = weights.quantisation.scale
     if scale.size == 1:
         return [float(source.scale * scale[0]) / float(output.scale)]
-    c.need(weights.quantisation.axis == 0, f"its weights {weights} are not quantised by unit")
+    c.need(weights.quantisation.axis == axis, f"its weights {weights} are not quantised by output channel")
     return [float(source.scale) * float(s) / float(output.scale) for s in scale]
 
 
-def folded_bias(c: Context, source: Tensor, weights: Tensor, units: int, position: int = 2) -> Constant:
-    """bias - zero_in * (sum of each unit's weights), [units] int32: moves the input's zero point out of the loop."""
+def check_weights(c: Context, weights: Tensor) -> None:
     c.need(weights.dtype == "int8", f"there is no kernel for the weights {weights}")
+    c.need(weights.quantisation is not None, f"its weights {weights} have no scale")
     c.need(not weights.quantisation.zero_point.any(), f"its weights {weights} have a zero point")
-    total = -source.zero_point * weights.data.reshape(units, -1).astype(np.int64).sum(axis=1)
-    if c.optional(position) is not None:
-        bias = c.constant(position, "int32")
-        c.need(bias.size == units, f"its bias has {bias.size} values for {units} units")
-        total = total + bias.reshape(-1)
-    # The sum may wrap as TFLite's 32-bit accumulator would; the final result is the same modulo 2^32.
-    return Constant("int32_t", total.astype(np.int32))
+
+
+def unit_sums(weights: Tensor, units: int) -> np.ndarray:
+    """[units] int64. With them the input's zero point moves out of the inner loop, into the bias."""
+    return weights.data.reshape(units, -1).sum(axis=1, dtype=np.int64)
+
+
+def bias(c: Context, units: int) -> np.ndarray:
+    """[units] int64; zeros where the operator has none."""
+    if c.optional(2) is None:
+        return np.zeros(units, np.int64)
+    values = c.constant(2, "int32").reshape(-1)
+    c.need(values.size == units, f"its bias has {values.size} values for {units} units")
+    return values.astype(np.int64)
+
+
+def wrapped(values: np.ndarray) -> Constant:
+    """int32 constants; a sum beyond them wraps as TFLite's accumulator would, so the final sum is the same."""
+    return array(values.astype(np.int32))
+
+
+def float_bias(c: Context, units: int) -> Constant:
+    if c.optional(2) is None:
+        return array(np.zeros(units, np.float32))
+    values = c.constant(2, "float32").reshape(-1)
+    c.need(values.size == units, f"its bias has {values.size} values for {units} units")
+    return array(values)
 
 
 LOWERINGS = {"FULLY_CONNECTED": fully_connected}

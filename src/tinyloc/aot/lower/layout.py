@@ -1,15 +1,243 @@
-"""Operators that only change how the same numbers are seen: RESHAPE, SQUEEZE, EXPAND_DIMS become addresses."""
+"""Operators that only move numbers, or only change how they are seen.
 
-from tinyloc.aot.graph import Operator
-from tinyloc.aot.lower.common import Context
-from tinyloc.aot.program import Program
+RESHAPE and its like become addresses, and so does a slice, split or transposition whose result is one stretch of its
+source. The rest are moves of a box of elements from one grid of steps to another.
+"""
+
+from math import prod
+
+import numpy as np
+
+from tinyloc.aot.graph import Tensor
+from tinyloc.aot.lower.common import SUFFIX, Context, collapse, dense_strides, padded
+from tinyloc.aot.program import Operand
+
+LOOPS = 5  # of struct tl_move
 
 
-def reshape(program: Program, operator: Operator) -> None:
-    c = Context(program, operator)
+def move(
+    c: Context,
+    source: int | Operand,
+    target: int | Operand,
+    dtype: str,
+    dims: tuple[int, ...],
+    steps_in: list[int],
+    steps_out: list[int],
+) -> None:
+    """Copy a box of `dims` elements; steps in elements."""
+    c.need(dtype in SUFFIX, f"there is no kernel for {dtype}")
+    dims, (steps_in, steps_out) = collapse(dims, steps_in, steps_out)
+    if not dims:
+        dims, steps_in, steps_out = [1], [1], [1]
+    c.need(len(dims) <= LOOPS, "it moves along too many axes")
+    parameters = {
+        "dims": padded(dims, LOOPS, 1),
+        "in": padded(steps_in, LOOPS, 0),
+        "out": padded(steps_out, LOOPS, 0),
+    }
+    c.program.call(c.operator, f"move_{SUFFIX[dtype]}", parameters, (source,), target, block="move")
+
+
+def extract(c: Context, source: Tensor, output: Tensor, dims: list[int], start: int, steps: list[int]) -> None:
+    """output = the box of `dims` elements of `source` that begins at element `start`: an address if it can be."""
+    c.need(source.dtype == output.dtype, f"{source} and {output} differ in type")
+    c.need(output.size == prod(dims), f"{output} should hold {prod(dims)} elements")
+    item = np.dtype(source.dtype).itemsize
+    loops, (strides,) = collapse(dims, steps)
+    if len(loops) == 0 or (len(loops) == 1 and strides[0] == 1):
+        c.program.view(output.index, source.index, start * item)
+    else:
+        move(
+            c, Operand(source.index, start * item), output.index, source.dtype, tuple(dims), steps, dense_strides(dims)
+        )
+
+
+def reshape(c: Context) -> None:
     source, output = c.input(0), c.output
     c.need(source.dtype == output.dtype and source.size == output.size, f"{source} cannot be reshaped to {output}")
-    program.view(output.index, source.index)
+    c.program.view(output.index, source.index)
 
 
-LOWERINGS = {"RESHAPE": reshape, "SQUEEZE": reshape, "EXPAND_DIMS": reshape}
+def transpose(c: Context) -> None:
+    source, output = c.input(0), c.output
+    order = c.integers(1)
+    c.need(sorted(order) == list(range(len(source.shape))), f"{order} is no permutation of the axes of {source}")
+    c.shape(output, [source.shape[i] for i in order])
+    steps = dense_strides(source.shape)
+    extract(c, source, output, list(output.shape), 0, [steps[i] for i in order])
+
+
+def split(c: Context) -> None:
+    """SPLIT (axis, source) and SPLIT_V (source, sizes, axis)."""
+    position, axis_input = (1, 0) if c.operator.name == "SPLIT" else (0, 2)
+    source = c.input(position)
+    axis = c.axis(c.integers(axis_input)[0], len(source.shape))
+    steps = dense_strides(source.shape)
+    at = 0
+    for output in c.outputs:
+        c.need(len(output.shape) == len(source.shape), f"{output} is no part of {source}")
+        expected = [*source.shape[:axis], output.shape[axis], *source.shape[axis + 1 :]]
+        c.shape(output, expected)
+        extract(c, source, output, expected, at * steps[axis], steps)
+        at += output.shape[axis]
+    c.need(at == source.shape[axis], f"its outputs make {at} of the {source.shape[axis]} slices of {source}")
+
+
+def unpack(c: Context) -> None:
+    source = c.input(0)
+    axis = c.axis(c.options["axis"], len(source.shape))
+    c.need(len(c.outputs) == source.shape[axis], f"it has {len(c.outputs)} outputs for {source}")
+    steps = dense_strides(source.shape)
+    rest = [i for i in range(len(source.shape)) if i != axis]
+    for at, output in enumerate(c.outputs):
+        c.shape(output, [source.shape[i] for i in rest])
+        extract(c, source, output, [source.shape[i] for i in rest], at * steps[axis], [steps[i] for i in rest])
+
+
+def slice_(c: Context) -> None:
+    source, output = c.input(0), c.output
+    begin, size = c.integers(1), c.integers(2)
+    c.need(len(begin) == len(size) == len(source.shape), f"its bounds do not fit {source}")
+    dims = [n - b if s == -1 else s for n, b, s in zip(source.shape, begin, size, strict=True)]
+    inside = all(b >= 0 and d >= 1 and b + d <= n for n, b, d in zip(source.shape, begin, dims, strict=True))
+    c.need(inside, f"it reaches beyond {source}")
+    c.shape(output, dims)
+    steps = dense_strides(source.shape)
+    extract(c, source, output, dims, sum(b * s for b, s in zip(begin, steps, strict=True)), steps)
+
+
+def strided_slice(c: Context) -> None:
+    source, output = c.input(0), c.output
+    options = c.options
+    c.need(not options["ellipsis_mask"] and not options["new_axis_mask"], "its ellipsis or new axis is not supported")
+    c.need(not options["offset"], "ends given as offsets are not supported")
+    bounds = [c.integers(position) for position in (1, 2, 3)]
+    c.need(all(len(b) == len(source.shape) for b in bounds), f"its bounds do not fit {source}")
+    dims, steps, start = [], [], 0
+    for axis, (n, step) in enumerate(zip(source.shape, dense_strides(source.shape), strict=True)):
+        first, count, stride = _range(c, n, *(b[axis] for b in bounds), axis)
+        start += first * step
+        dims.append(count)
+        steps.append(stride * step)
+    kept = [count for axis, count in enumerate(dims) if not options["shrink_axis_mask"] >> axis & 1]
+    c.shape(output, kept)
+    extract(c, source, output, dims, start, steps)
+
+
+def _range(c: Context, n: int, begin: int, end: int, stride: int, axis: int) -> tuple[int, int, int]:
+    """(first index, count, stride) along one axis, with NumPy's meaning of negative and absent bounds."""
+    c.need(stride > 0, "strides must be positive")
+    if c.options["shrink_axis_mask"] >> axis & 1:
+        return c.axis(begin, n), 1, 1
+    indices = range(n)[
+        None if c.options["begin_mask"] >> axis & 1 else begin :
+        None if c.options["end_mask"] >> axis & 1 else end :
+        stride
+    ]  # fmt: skip
+    c.need(len(indices) > 0, f"it takes nothing along axis {axis}")
+    return indices[0], len(indices), stride
+
+
+def gather(c: Context) -> None:
+    """GATHER with indices that are known."""
+    source, indices, output = c.input(0), c.input(1), c.output
+    axis = c.axis(c.options["axis"], len(source.shape))
+    c.need(c.options["batch_dims"] == 0, "batch dimensions are not supported")
+    chosen = c.integers(1)
+    c.need(all(0 <= i < source.shape[axis] for i in chosen), f"its indices reach beyond {source}")
+    before, after = list(source.shape[:axis]), list(source.shape[axis + 1 :])
+    c.shape(output, [*before, *indices.shape, *after])
+    steps_in = dense_strides(source.shape)
+    steps_out = dense_strides([*before, len(chosen), *after])
+    item = np.dtype(source.dtype).itemsize
+    for at, index in enumerate(chosen):
+        move(
+            c,
+            Operand(source.index, index * steps_in[axis] * item),
+            Operand(output.index, at * steps_out[axis] * item),
+            source.dtype,
+            (*before, *after),
+            steps_in[:axis] + steps_in[axis + 1 :],
+            steps_out[:axis] + steps_out[axis + 1 :],
+        )
+
+
+def insert(c: Context, source: Tensor, start: list[int]) -> None:
+    """Copy `source` into the output, its first element at index `start`."""
+    output = c.output
+    c.need(source.dtype == output.dtype, f"{source} and {output} differ in type")
+    steps = dense_strides(output.shape)
+    offset = sum(s * n for s, n in zip(steps, start, strict=True)) * np.dtype(output.dtype).itemsize
+    move(
+        c,
+        source.index,
+        Operand(output.index, offset),
+        output.dtype,
+        source.shape,
+        dense_strides(source.shape),
+        steps,
+    )
+
+
+def concatenation(c: Context) -> None:
+    output = c.output
+    axis = c.axis(c.options["axis"], len(output.shape))
+    c.need(c.options["activation"] == "NONE", "a fused activation is not supported")
+    at = 0
+    for position in range(len(c.operator.inputs)):
+        source = c.input(position)
+        c.need(len(source.shape) == len(output.shape), f"{source} is no part of {output}")
+        c.shape(source, [*output.shape[:axis], source.shape[axis], *output.shape[axis + 1 :]])
+        insert(c, source, [at if i == axis else 0 for i in range(len(output.shape))])
+        at += source.shape[axis]
+    c.need(at == output.shape[axis], f"its inputs make {at} of the {output.shape[axis]} slices of {output}")
+
+
+def pack(c: Context) -> None:
+    output = c.output
+    axis = c.axis(c.options["axis"], len(output.shape))
+    c.need(len(c.operator.inputs) == output.shape[axis], f"it has {len(c.operator.inputs)} inputs for {output}")
+    steps = dense_strides(output.shape)
+    rest = [i for i in range(len(output.shape)) if i != axis]
+    for at in range(len(c.operator.inputs)):
+        source = c.input(at)
+        c.need(source.dtype == output.dtype, f"{source} and {output} differ in type")
+        c.shape(source, [output.shape[i] for i in rest])
+        offset = at * steps[axis] * np.dtype(output.dtype).itemsize
+        target = Operand(output.index, offset)
+        move(c, source.index, target, output.dtype, source.shape, dense_strides(source.shape), [steps[i] for i in rest])
+
+
+def pad(c: Context) -> None:
+    """PAD with zeros and PADV2 with a constant."""
+    source, output = c.input(0), c.output
+    margins = c.constant(1)
+    c.need(margins.shape == (len(source.shape), 2) and (margins >= 0).all(), f"its margins do not fit {source}")
+    c.shape(output, [n + int(m.sum()) for n, m in zip(source.shape, margins, strict=True)])
+    kind = c.kind(source, output)
+    if c.optional(2) is not None:
+        value = c.constant(2, output.dtype).reshape(-1)[0].item()
+    else:
+        value = output.zero_point if kind == "s8" else 0.0
+    if output.size != source.size:
+        parameters = {"count": output.size, "value": value}
+        c.program.call(c.operator, f"fill_{kind}", parameters, (), output.index)
+    insert(c, source, [int(before) for before, _ in margins])
+
+
+LOWERINGS = {
+    "RESHAPE": reshape,
+    "SQUEEZE": reshape,
+    "EXPAND_DIMS": reshape,
+    "TRANSPOSE": transpose,
+    "SPLIT": split,
+    "SPLIT_V": split,
+    "UNPACK": unpack,
+    "SLICE": slice_,
+    "STRIDED_SLICE": strided_slice,
+    "GATHER": gather,
+    "CONCATENATION": concatenation,
+    "PACK": pack,
+    "PAD": pad,
+    "PADV2": pad,
+}

@@ -1,0 +1,103 @@
+"""CONV_2D, also in groups, and DEPTHWISE_CONV_2D."""
+
+import numpy as np
+
+from tinyloc.aot.graph import Tensor
+from tinyloc.aot.lower.common import Context, array
+from tinyloc.aot.lower.dense import bias, dense_parameters, float_bias, integer_parameters, wrapped
+from tinyloc.aot.quantise import float_activation_range
+
+
+def conv(c: Context) -> None:
+    source, weights, output = c.input(0), c.input(1), c.output
+    c.constant(1)
+    c.need(len(source.shape) == len(weights.shape) == 4, f"{source} and {weights} are not both 4-D")
+    batches, _, _, in_c = source.shape
+    out_c, filter_h, filter_w, depth = weights.shape
+    c.need(in_c % depth == 0, f"{in_c} channels do not divide into groups of {depth}")
+    groups = in_c // depth
+    c.need(out_c % groups == 0, f"{out_c} output channels do not divide into {groups} groups")
+    view = window(c, source, filter_h, filter_w, out_c)
+    kind = c.kind(source, output)
+    zero = np.full(depth, source.zero_point, np.int8) if kind == "s8" else np.zeros(depth, np.float32)
+    parameters = {
+        "window": view,
+        "batches": batches,
+        "in_c": in_c,
+        "out_c": out_c,
+        "groups": groups,
+        "depth": depth,
+        "weights": array(weights.data),
+        "padding": array(zero),
+    }
+    parameters |= dense_parameters(c, source, weights, output, out_c)
+    c.program.call(
+        c.operator,
+        f"conv_{kind}",
+        parameters,
+        (source.index,),
+        output.index,
+        macs=output.size * filter_h * filter_w * depth,
+    )
+
+
+def depthwise_conv(c: Context) -> None:
+    source, weights, output = c.input(0), c.input(1), c.output
+    c.constant(1)
+    c.need(len(source.shape) == len(weights.shape) == 4, f"{source} and {weights} are not both 4-D")
+    batches, _, _, in_c = source.shape
+    one, filter_h, filter_w, out_c = weights.shape
+    c.need(one == 1 and out_c % in_c == 0, f"its weights {weights} do not fit {in_c} channels")
+    view = window(c, source, filter_h, filter_w, out_c)
+    kind = c.kind(source, output)
+    parameters = {
+        "window": view,
+        "batches": batches,
+        "in_c": in_c,
+        "multiplier": out_c // in_c,
+        "weights": array(weights.data),
+    }
+    if kind == "s8":
+        # Where taps are left out at the edges, a bias could not hold the correction for the zero point.
+        parameters |= {"bias": wrapped(bias(c, out_c)), "zero_in": source.zero_point}
+        parameters |= integer_parameters(c, source, weights, output, axis=3)
+    else:
+        low, high = float_activation_range(c.options["activation"])
+        parameters |= {"bias": float_bias(c, out_c), "low": low, "high": high}
+    c.program.call(
+        c.operator,
+        f"depthwise_conv_{kind}",
+        parameters,
+        (source.index,),
+        output.index,
+        macs=output.size * filter_h * filter_w,
+    )
+
+
+def window(c: Context, source: Tensor, filter_h: int, filter_w: int, out_c: int) -> tuple[int, ...]:
+    """The fields of a struct tl_window, with TensorFlow's SAME or VALID padding. Checks the output's shape."""
+    batches, in_h, in_w, _ = source.shape
+    stride_h, stride_w = c.options["stride_h"], c.options["stride_w"]
+    dilation_h, dilation_w = c.options.get("dilation_h", 1), c.options.get("dilation_w", 1)
+    c.need(min(stride_h, stride_w, dilation_h, dilation_w) >= 1, "its strides and dilations must be positive")
+    out_h, pad_top = _extent(c, in_h, filter_h, stride_h, dilation_h)
+    out_w, pad_left = _extent(c, in_w, filter_w, stride_w, dilation_w)
+    c.shape(c.output, (batches, out_h, out_w, out_c))
+    return (
+        *(in_h, in_w, out_h, out_w),
+        *(filter_h, filter_w, stride_h, stride_w, dilation_h, dilation_w),
+        *(pad_top, pad_left),
+    )
+
+
+def _extent(c: Context, size: int, taps: int, stride: int, dilation: int) -> tuple[int, int]:
+    """(output length, elements of padding before the first) along one axis."""
+    reach = (taps - 1) * dilation + 1
+    if c.options["padding"] == "VALID":
+        c.need(size >= reach, f"a window of {reach} does not fit into {size}")
+        return -(-(size - reach + 1) // stride), 0
+    count = -(-size // stride)
+    return count, max((count - 1) * stride + reach - size, 0) // 2
+
+
+LOWERINGS = {"CONV_2D": conv, "DEPTHWISE_CONV_2D": depthwise_conv}

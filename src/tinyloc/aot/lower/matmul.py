@@ -1,0 +1,72 @@
+"""BATCH_MATMUL."""
+
+import numpy as np
+
+from tinyloc.aot.graph import Tensor
+from tinyloc.aot.lower.common import Context, collapse, dense_strides, padded, scale_of
+from tinyloc.aot.lower.layout import move
+
+BATCH_LOOPS = 2  # outer and inner of struct tl_matmul_*
+
+
+def batch_matmul(c: Context) -> None:
+    a, b, output = c.input(0), c.input(1), c.output
+    c.need(len(a.shape) >= 2 and len(b.shape) >= 2, f"{a} or {b} is not a matrix")
+    kind = c.kind(a, b, output)
+    if c.options["adj_x"]:
+        a = _transposed(c, a)
+    rows, depth = a.shape[-2:]
+    b_depth, columns = b.shape[:-3:-1] if c.options["adj_y"] else b.shape[-2:]
+    c.need(depth == b_depth, f"{a} and {b} do not fit together")
+    batch, outer_inner = _batches(c, a, b)
+    c.shape(output, (*batch, rows, columns))
+    parameters = {
+        **outer_inner,
+        "rows": rows,
+        "depth": depth,
+        "columns": columns,
+        "b_transposed": int(c.options["adj_y"]),
+    }
+    if kind == "s8":
+        parameters |= {
+            "zero_a": a.zero_point,
+            "zero_b": b.zero_point,
+            "zero_out": output.zero_point,
+            # TFLite multiplies the two input scales in single precision
+            "scale": scale_of(float(a.scale * b.scale) / float(output.scale)),
+        }
+    c.program.call(c.operator, f"matmul_{kind}", parameters, (a.index, b.index), output.index, macs=output.size * depth)
+
+
+def _transposed(c: Context, a: Tensor) -> Tensor:
+    """A copy of `a` with its last two axes exchanged."""
+    shape = (*a.shape[:-2], a.shape[-1], a.shape[-2])
+    copy = c.program.temporary(shape, a)
+    steps = dense_strides(a.shape)
+    steps[-2:] = steps[:-3:-1]
+    move(c, a.index, copy.index, copy.dtype, shape, steps, dense_strides(shape))
+    return copy
+
+
+def _batches(c: Context, a: Tensor, b: Tensor) -> tuple[tuple[int, ...], dict]:
+    """The broadcast batch shape, and the two loops that walk over it."""
+    try:
+        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except ValueError:
+        raise c.refuse(f"{a} and {b} cannot be broadcast") from None
+    dims, (steps_a, steps_b) = collapse(batch, _steps(a.shape, len(batch)), _steps(b.shape, len(batch)))
+    c.need(len(dims) <= BATCH_LOOPS, f"the batches of {a} and {b} broadcast along too many axes")
+    (outer, inner), (a_outer, a_inner), (b_outer, b_inner) = (
+        padded(values, BATCH_LOOPS, fill) for values, fill in ((dims, 1), (steps_a, 0), (steps_b, 0))
+    )
+    loops = {"outer": outer, "inner": inner, "a_outer": a_outer, "a_inner": a_inner}
+    return batch, loops | {"b_outer": b_outer, "b_inner": b_inner}
+
+
+def _steps(shape: tuple[int, ...], rank: int) -> list[int]:
+    """Steps along `rank` batch axes of a stack of matrices, 0 where it is broadcast."""
+    aligned = (1,) * (rank + 2 - len(shape)) + shape
+    return [0 if n == 1 else step for n, step in zip(aligned[:-2], dense_strides(aligned)[:-2], strict=True)]
+
+
+LOWERINGS = {"BATCH_MATMUL": batch_matmul}

@@ -1,0 +1,60 @@
+"""MEAN and SUM."""
+
+from math import prod
+
+from tinyloc.aot.graph import Tensor
+from tinyloc.aot.lower.common import Context, collapse, dense_strides, padded, scale_row
+from tinyloc.aot.quantise import Multiplier, quantize_multiplier
+
+LOOPS = 2  # kept and summed, each, in struct tl_reduction
+
+
+def _reduce(c: Context, mean: bool) -> None:
+    source, output = c.input(0), c.output
+    rank = len(source.shape)
+    axes = sorted({c.axis(axis, rank) for axis in c.integers(1)})
+    keep_dims = c.options["keep_dims"]
+    expected = [1 if i in axes else n for i, n in enumerate(source.shape) if keep_dims or i not in axes]
+    c.shape(output, expected)
+    kind = c.kind(source, output)
+    count = prod(source.shape[i] for i in axes)
+    parameters = {"shape": _loops(c, source, axes)}
+    if kind == "f32":
+        parameters["divisor"] = float(count if mean else 1)
+    else:
+        c.need(count <= 1 << 23, f"sums of {count} values would overflow")
+        factor = quantize_multiplier(float(source.scale) / float(output.scale))
+        parameters |= {
+            "offset": source.zero_point * count,
+            "zero_out": output.zero_point,
+            "scale": scale_row(_divided(factor, count) if mean else factor),
+        }
+    c.program.call(c.operator, f"sum_{kind}", parameters, (source.index,), output.index)
+
+
+def _loops(c: Context, source: Tensor, axes: list[int]) -> tuple[tuple[int, ...], ...]:
+    """The fields of a struct tl_reduction."""
+    steps = dense_strides(source.shape)
+    fields = []
+    for chosen in ([i for i in range(len(steps)) if i not in axes], axes):
+        dims, (strides,) = collapse([source.shape[i] for i in chosen], [steps[i] for i in chosen])
+        c.need(len(dims) <= LOOPS, f"{source} is reduced along too many axes in turn")
+        fields += [padded(dims, LOOPS, 1), padded(strides, LOOPS, 0)]
+    return tuple(fields)
+
+
+def _divided(factor: Multiplier, count: int) -> Multiplier:
+    """factor / count as TFLite divides it: in integers, keeping as many bits of the mantissa as count has."""
+    bits = min(count.bit_length() - 1, 32, 31 + factor.exponent)
+    return Multiplier((factor.mantissa << bits) // count, factor.exponent - bits)
+
+
+def mean(c: Context) -> None:
+    _reduce(c, mean=True)
+
+
+def sum_(c: Context) -> None:
+    _reduce(c, mean=False)
+
+
+LOWERINGS = {"MEAN": mean, "SUM": sum_}

@@ -1,0 +1,141 @@
+"""Operators of one operand: activations and other functions, SOFTMAX, L2_NORMALIZATION, QUANTIZE, DEQUANTIZE.
+
+An int8 function of one int8 becomes a table.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tinyloc.aot import tables
+from tinyloc.aot.graph import Tensor
+from tinyloc.aot.lower.common import Context, array
+from tinyloc.aot.lower.elementwise import call_table
+from tinyloc.aot.quantise import INT8_MAX, INT8_MIN, activation_range, float_activation_range
+
+Table = Callable[[Tensor, Tensor], np.ndarray]
+
+
+def unary(kernel: str, table: Table | None = None) -> Callable[[Context], None]:
+    """The lowering of a function that has a float kernel and, perhaps, a table for int8."""
+
+    def lowering(c: Context) -> None:
+        source, output = c.input(0), c.output
+        kind = c.kind(source, output)
+        c.same_size(source, output)
+        if kind == "f32":
+            parameters = {"count": source.size}
+            c.program.call(
+                c.operator,
+                f"{kernel}_f32",
+                parameters,
+                (source.index,),
+                output.index,
+                in_place=(0,),
+                block="unary_f32",
+            )
+        else:
+            c.need(table is not None, "there is no integer kernel for it")
+            call_table(c, table(source, output), source)
+
+    return lowering
+
+
+def rectifier(c: Context) -> None:
+    """RELU and RELU6."""
+    source, output = c.input(0), c.output
+    kind = c.kind(source, output)
+    c.same_size(source, output)
+    if kind == "s8":
+        call_table(c, relu_table(c, source, output), source)
+        return
+    low, high = float_activation_range(c.operator.name)
+    parameters = {"count": source.size, "low": low, "high": high}
+    c.program.call(c.operator, "clamp_f32", parameters, (source.index,), output.index, in_place=(0,))
+
+
+def relu_table(c: Context, source: Tensor, output: Tensor) -> np.ndarray:
+    if c.operator.name == "RELU":
+        return tables.rescale(source, output, *activation_range("RELU", output))
+    # TFLite Micro's RELU6 clamps the integers, and expects both tensors to have one scale.
+    same = source.scale == output.scale and source.zero_point == output.zero_point
+    c.need(same, f"{source} and its output differ in quantisation")
+    low, high = activation_range("RELU6", source)
+    return tables.tabulate(lambda q: max(low, min(high, q)))
+
+
+def softmax(c: Context) -> None:
+    source, output = c.input(0), c.output
+    kind = c.kind(source, output)
+    c.same_size(source, output)
+    depth = source.shape[-1] if source.shape else 1
+    beta = c.options["beta"]
+    parameters = {"rows": source.size // depth, "depth": depth}
+    if kind == "f32":
+        parameters["beta"] = beta
+    else:
+        right = output.zero_point == INT8_MIN and float(output.scale) == 1 / 256
+        c.need(right, "its output must have scale 1/256 and zero point -128")
+        c.need(depth <= 1 << tables.SOFTMAX_SUM_BITS, f"rows of {depth} would overflow the sum")
+        exp = tables.softmax_exp(source, beta)
+        parameters |= {"exp": array(exp), "exp_count": len(exp)}
+    c.program.call(c.operator, f"softmax_{kind}", parameters, (source.index,), output.index, in_place=(0,))
+
+
+def l2_normalization(c: Context) -> None:
+    source, output = c.input(0), c.output
+    kind = c.kind(source, output)
+    c.same_size(source, output)
+    c.need(c.options["activation"] == "NONE", "a fused activation is not supported")
+    depth = source.shape[-1] if source.shape else 1
+    parameters = {"rows": source.size // depth, "depth": depth}
+    if kind == "s8":
+        right = output.zero_point == 0 and float(output.scale) == 1 / 128
+        c.need(right, "its output must have scale 1/128 and zero point 0")
+        c.need(depth <= 1 << 15, f"rows of {depth} would overflow the sum")
+        parameters["zero_in"] = source.zero_point
+    c.program.call(c.operator, f"l2_normalization_{kind}", parameters, (source.index,), output.index, in_place=(0,))
+
+
+def quantize(c: Context) -> None:
+    source, output = c.input(0), c.output
+    c.same_size(source, output)
+    c.need(output.dtype == "int8", f"there is no kernel for {source.dtype} to {output.dtype}")
+    c.one_scale(output)
+    if source.dtype == "int8":
+        c.one_scale(source)
+        call_table(c, tables.rescale(source, output, INT8_MIN, INT8_MAX), source)
+        return
+    c.need(source.dtype == "float32", f"there is no kernel for {source.dtype} to {output.dtype}")
+    parameters = {"count": source.size, "scale": float(output.scale), "zero": output.zero_point}
+    c.program.call(c.operator, "quantize", parameters, (source.index,), output.index)
+
+
+def dequantize(c: Context) -> None:
+    source, output = c.input(0), c.output
+    c.same_size(source, output)
+    known = source.dtype == "int8" and output.dtype == "float32"
+    c.need(known, f"there is no kernel for {source.dtype} to {output.dtype}")
+    c.one_scale(source)
+    parameters = {"count": source.size, "scale": float(source.scale), "zero": source.zero_point}
+    c.program.call(c.operator, "dequantize", parameters, (source.index,), output.index, block="quantize")
+
+
+LOWERINGS = {
+    "TANH": unary("tanh", tables.tanh),
+    "LOGISTIC": unary("logistic", tables.logistic),
+    "ELU": unary("elu", tables.elu),
+    "EXP": unary("exp"),
+    "LOG": unary("log"),
+    "SQRT": unary("sqrt"),
+    "RSQRT": unary("rsqrt", tables.rsqrt),
+    "SQUARE": unary("square"),
+    "NEG": unary("neg"),
+    "ABS": unary("abs", tables.absolute),
+    "RELU": rectifier,
+    "RELU6": rectifier,
+    "SOFTMAX": softmax,
+    "L2_NORMALIZATION": l2_normalization,
+    "QUANTIZE": quantize,
+    "DEQUANTIZE": dequantize,
+}

@@ -32,13 +32,14 @@ def peer(tmp_path):
     return prepare
 
 
-@pytest.mark.parametrize(("name", "ram"), [("mlp_i8", 1152)])
+@pytest.mark.parametrize(("name", "ram"), [("mlp_i8", 1152), ("cnn_i8", 3968), ("attn_i8", 5888)])
 def test_a_peer_gives_tflite_micros_outputs_bit_for_bit_within_its_ram(peer, name, ram):
     report = run_model(*peer(name), BOARD, ram, stack=512)
     assert report["windows"] == 200
     assert report["bit_identical"] is True
     assert report["max_abs_difference"] == 0
     assert report["host"] == {"bit_identical": True, "max_abs_difference": 0}
+    assert report["ram"]["static"] >= 0
     assert report["ram"]["total"] <= report["ram_limit"] == ram
     assert 0 < report["instructions"]["min"] <= report["instructions"]["median"] <= report["instructions"]["max"]
 

@@ -184,8 +184,10 @@ def _fault(built: DeviceBuild, answer: Answer, n: int) -> str:
 
 
 def _place(built: DeviceBuild, pc: int) -> str:
-    """`, at function (file:line)`, as far as it is known."""
+    """`, at function (file:line)`, as far as it is known. pc: 0 if it is not."""
+    if pc == 0:
+        return ""
     lines = toolchain.call(toolchain.CROSS_ADDR2LINE, ["-fs", "-e", str(built.elf), f"{pc:#x}"]).splitlines()
-    if pc == 0 or "??" in lines[0]:
+    if "??" in lines[0]:
         return ""
     return f", at {lines[0]} ({lines[1].split(' ')[0]})"

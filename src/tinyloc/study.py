@@ -30,7 +30,7 @@ from tinyloc.files import REPOSITORY, read_json, sha256, write_json
 # itself is in every key, its defaults included.
 DATA_CODE = ("data",)
 FIT_CODE = (*DATA_CODE, "models", "training", "evaluation")
-EXPORT_CODE = (*FIT_CODE, "export", "device/tflm.py")
+EXPORT_CODE = (*FIT_CODE, "export", "device/tflm.py", "device/arena.py")
 DEVICE_CODE = ("aot", "device")
 
 
@@ -331,7 +331,8 @@ class Study:
     def _finish(
         self, folder: Path, key: str, prepared: Prepared, rows: dict, model: str, seed: int, began: float
     ) -> None:
-        from tinyloc.evaluation.metrics import evaluate, write_predictions
+        from tinyloc.evaluation.metrics import evaluate
+        from tinyloc.training.predictions import write_predictions
 
         write_predictions(folder / "predictions.npz", rows)
         parameters = {r.parameters for r in rows.values()}

@@ -10,7 +10,9 @@ from packet_tables import GATEWAYS, ROOMS, START, dataset, table, tables
 from tinyloc.data.packets import COLUMNS, describe, read_csv, schema, write_csv
 from tinyloc.errors import InputError
 
-PROPERTY = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+PROPERTY = settings(
+    derandomize=True, deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tinyloc.data.store import read_steps, write_steps
 from tinyloc.data.windows import Scaler, cut
 from tinyloc.errors import InputError
 
-PROPERTY = settings(derandomize=True, deadline=None)
+PROPERTY = settings(derandomize=True, deadline=None, max_examples=50)
 GAP_S = Features().max_gap_s
 
 

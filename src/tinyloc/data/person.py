@@ -17,20 +17,20 @@ SCATTER_M = 0.3  # of where people stand at a spot
 
 # Free living: how long one stays in a room (median in s, spread of the logarithm) and how often one goes there.
 STAY = {
-    "living": (100, 0.7),
-    "kitchen": (75, 0.7),
-    "hall": (10, 0.5),
-    "bedroom": (90, 0.7),
-    "study": (100, 0.7),
-    "bathroom": (50, 0.6),
+    "living": (120, 0.6),
+    "kitchen": (100, 0.6),
+    "hall": (45, 0.5),
+    "bedroom": (120, 0.6),
+    "study": (120, 0.6),
+    "bathroom": (70, 0.5),
 }
-VISITS = {"living": 3.0, "kitchen": 3.0, "hall": 1.0, "bedroom": 2.0, "study": 2.0, "bathroom": 1.5}
-SPOT_S = 30.0  # mean time on one spot before the next one in the same room
+VISITS = {"living": 3.0, "kitchen": 3.0, "hall": 2.0, "bedroom": 2.0, "study": 2.0, "bathroom": 2.0}
+SPOT_S = 25.0  # mean time on one spot before the next one in the same room
 TURN_S = 6.0  # mean time between two turns of the body, and how far they go
 TURN_RAD = {"standing": 1.2, "sitting": 0.3, "lying": 0.15}
 
 # Fingerprint walk: a few spots in every room in turn, four quarter turns of the body at each.
-WALK_SPOTS = 4
+WALK_SPOTS = 6
 WALK_STAY_S = 10.0
 
 # Gravity on the wrist in g by activity. An arm that hangs lies along x, one on a lap or table along z (as in SHIB).

@@ -29,10 +29,10 @@ REFERENCE_DBM = -49.0  # at 1 m, facing the gateway
 EXPONENT = 3.2
 HEIGHT_M = 0.6  # of the gateways above the wrist
 WALL_DB = 9.0
-SHADOWING_DB, SHADOWING_M = 5.0, 2.0
-DRIFT_FIELD_DB, DRIFT_OFFSET_DB = 2.0, 2.0
+SHADOWING_DB, SHADOWING_M = 4.0, 2.0
+DRIFT_FIELD_DB, DRIFT_OFFSET_DB = 1.5, 1.5
 GATEWAY_OFFSET_DB = 3.0
-BODY_DB = 15.0
+BODY_DB = 12.0
 RICE_K = 1.0  # power of the steady part over that of the scattered part
 SENSITIVITY_DBM, SENSITIVITY_WIDTH_DB = -90.0, 2.5  # half of the packets at this level are lost
 BEST_RECEPTION = 0.8  # gateways scan three channels in turn and packets collide, so none hears all
@@ -52,34 +52,39 @@ class Field:
         return np.stack([map_coordinates(v, place, order=1, mode="nearest") for v in self.values], axis=1)
 
 
-def field(house: House, deviation: float, correlation: float, rng: np.random.Generator) -> Field:
-    """A Gaussian field a gateway with covariance deviation² exp(-distance / correlation)."""
-    low, high = _extent(house)
-    axes = [np.arange(low[i], high[i] + GRID_M, GRID_M) for i in range(2)]
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
-    distance = np.linalg.norm(points[:, None] - points, axis=-1)
-    factor = np.linalg.cholesky(np.exp(-distance / correlation) + 1e-9 * np.eye(len(points)))
-    normal = rng.standard_normal((len(points), len(house.gateways)))
-    values = deviation * (factor @ normal).T
-    return Field(low, values.reshape(-1, len(axes[0]), len(axes[1])))
+class Floor:
+    """Draws Gaussian fields over the floor of a house with covariance deviation² exp(-distance / correlation)."""
 
+    def __init__(self, house: House, correlation: float):
+        corners = np.array([[r.x0, r.y0, r.x1, r.y1] for r in house.rooms])
+        self.origin, end = corners[:, :2].min(0), corners[:, 2:].max(0)
+        axes = [np.arange(low, high + GRID_M, GRID_M) for low, high in zip(self.origin, end, strict=True)]
+        self.shape = tuple(map(len, axes))
+        points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+        distance = np.linalg.norm(points[:, None] - points, axis=-1)
+        # the small diagonal keeps rounding from making the covariance indefinite
+        self.factor = np.linalg.cholesky(np.exp(-distance / correlation) + 1e-9 * np.eye(len(points)))
 
-def _extent(house: House) -> tuple[np.ndarray, np.ndarray]:
-    corners = np.array([[r.x0, r.y0, r.x1, r.y1] for r in house.rooms])
-    return corners[:, :2].min(0), corners[:, 2:].max(0)
+    def field(self, count: int, deviation: float, rng: np.random.Generator) -> Field:
+        """`count` independent fields."""
+        values = deviation * (self.factor @ rng.standard_normal((len(self.factor), count))).T
+        return Field(self.origin, values.reshape(count, *self.shape))
 
 
 @dataclass(frozen=True)
 class Environment:
     """What stays the same in all recordings of a house."""
 
+    floor: Floor
     shadowing: Field
     gateway_offset: np.ndarray  # [n_ap] dB
 
 
 def environment(house: House, rng: np.random.Generator) -> Environment:
+    floor = Floor(house, SHADOWING_M)
     return Environment(
-        shadowing=field(house, SHADOWING_DB, SHADOWING_M, rng),
+        floor=floor,
+        shadowing=floor.field(len(house.gateways), SHADOWING_DB, rng),
         gateway_offset=rng.normal(0, GATEWAY_OFFSET_DB, len(house.gateways)),
     )
 
@@ -88,7 +93,7 @@ def rssi(
     house: House, environment: Environment, xy: np.ndarray, heading: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """RSSI [P, n_ap] in dBm of packets sent at `xy` [P, 2] by a person looking to `heading` [P] (radians)."""
-    drift = field(house, DRIFT_FIELD_DB, SHADOWING_M, rng)
+    drift = environment.floor.field(len(house.gateways), DRIFT_FIELD_DB, rng)
     drift_offset = rng.normal(0, DRIFT_OFFSET_DB, len(house.gateways))
     return (
         REFERENCE_DBM

@@ -175,6 +175,13 @@ def test_the_harness_brings_no_libc_into_the_image(device):
     assert not names & {"memcpy", "memset", "strlen", "malloc", "_sbrk"}
 
 
+def test_a_square_root_is_the_fpus_and_takes_no_ram_for_errno(device):
+    built = device("#include <math.h>\nvoid tinyloc_run(void) { answer(); arena[2] = (int)sqrtf((float)arena[1]); }\n")
+    result = run(built, (0, 1 << 24), (0, 2))
+    assert tiny_model.sums(result.outputs) == [1 << 12, 1]
+    assert memory.ram(built, result.stack_high_water)["static"] == 0
+
+
 def test_a_model_that_wants_a_heap_does_not_link(device):
     with pytest.raises(DeviceError, match="_sbrk"):
         device("#include <stdlib.h>\nvoid tinyloc_run(void) { answer(); arena[2] += malloc(9) != 0; }\n")

@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from tinyloc.aot.reader import read
 
 HEADER = (
     "timestamp,rssi,seqno,"
@@ -129,7 +132,7 @@ def test_tflite_that_is_cut_short(tmp_path):
 def test_ram_that_is_no_size_or_too_small(tmp_path):
     model = Path(__file__).parent / "peers" / "mlp_i8.tflite"
     refused(tinyloc("compile", model, "-o", tmp_path / "c", "--ram", "lots"), "lots", "64K")
-    refused(tinyloc("compile", model, "-o", tmp_path / "c", "--ram", "64"), "missing")
+    refused(tinyloc("compile", model, "-o", tmp_path / "c", "--ram", "64"), "64", "more than")
     assert not (tmp_path / "c").exists()
 
 
@@ -143,10 +146,25 @@ def test_compile_writes_c_and_a_report(tmp_path):
 
 
 def test_qemu_and_cross_compiler_missing(tmp_path):
+    """Only the host's own compiler is there, then the cross compiler too, but not QEMU."""
     peers = Path(__file__).parent / "peers"
-    windows = peers.parent / "nothing.npz"
-    refused(tinyloc("run", peers / "mlp_i8.tflite", windows, PATH=""), "nothing.npz")
-    refused(tinyloc("run", PATH=""), "MODEL.tflite")
+    windows = tmp_path / "windows.npz"
+    graph = read(peers / "mlp_i8.tflite")
+    tensor = graph.tensors[graph.inputs[0]]
+    inputs = np.fromfile(peers / "mlp_i8.in", np.int8).reshape(-1, *tensor.shape)
+    np.savez(windows, **{tensor.name: inputs[:3]})
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    refused(tinyloc("run", peers / "mlp_i8.tflite", windows, PATH=str(programs)), "arm-none-eabi-gcc", "apt-get install")
+    for found in (p for folder in os.environ["PATH"].split(":") for p in Path(folder).glob("*")):
+        link = programs / found.name
+        if "qemu" not in found.name and not link.is_symlink():
+            link.symlink_to(found)
+    refused(tinyloc("run", peers / "mlp_i8.tflite", windows, PATH=str(programs)), "qemu-system-arm", "apt-get install")
+
+
+def test_run_says_what_it_wants():
+    refused(tinyloc("run"), "MODEL.tflite", "--dataset")
 
 
 def test_simulated_packets_pass_their_own_check(tmp_path):

@@ -111,6 +111,7 @@ class MambaModel(Neural):
     expand: PositiveInt = 2
     layers: PositiveInt = 1
     dropout: Fraction = 0.0
+    train_length: PositiveInt = Field(60, description="steps of a training window; longer than a test window, because it runs on streams")
 
 
 class ForestModel(Strict):
@@ -205,12 +206,16 @@ def profile(name: str) -> Config:
 
 
 def _first(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    where = ".".join(str(part) for part in problem["loc"])
+    """The problem to mend first: a misspelt key, because it often causes the others."""
+    problems = error.errors()
+    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    path = [str(part) for part in problem["loc"]]
+    if path[:1] in (["datasets"], ["models"]):
+        del path[2:3]  # the kind or family, which pydantic puts between a name and its keys
+    where = ".".join(path)
     if problem["type"] == "extra_forbidden":
-        key = str(problem["loc"][-1])
-        near = difflib.get_close_matches(key, _all_keys(), n=1)
+        near = difflib.get_close_matches(path[-1], _all_keys(), n=1)
         hint = f"did you mean {near[0]!r}?" if near else "remove it"
         return f"{where}: no such key; {hint}{more}"
     if problem["type"] == "value_error":

@@ -46,7 +46,7 @@ class CsvData(Strict):
     """Anyone's own packets: CSV files in the SHIB columns, one file a recording."""
 
     kind: Literal["csv"]
-    folder: Path
+    folder: Path = Field(description="where the CSV files are; relative to the configuration file")
     protocol: Literal["leave-one-participant-out"] = "leave-one-participant-out"
     gateways: list[str] = Field(min_length=1)
     rooms: list[str] = Field(min_length=2)
@@ -111,7 +111,9 @@ class MambaModel(Neural):
     expand: PositiveInt = 2
     layers: PositiveInt = 1
     dropout: Fraction = 0.0
-    train_length: PositiveInt = Field(60, description="steps of a training window; longer than a test window, because it runs on streams")
+    train_length: PositiveInt = Field(
+        60, description="steps of a training window; longer than a test window, because it runs on streams"
+    )
 
 
 class ForestModel(Strict):
@@ -190,9 +192,15 @@ def read(path: Path) -> Config:
     if not isinstance(raw, dict):
         raise InputError(f"{path}: a configuration is a mapping of keys to values; start from configs/quick.yaml")
     try:
-        return Config.model_validate(raw)
+        config = Config.model_validate(raw)
     except ValidationError as error:
         raise InputError(f"{path}: {_first(error)}") from None
+    return config.model_copy(update={"datasets": {n: _located(d, path) for n, d in config.datasets.items()}})
+
+
+def _located(data: Data, path: Path) -> Data:
+    """A folder that the file at `path` names, seen from the working directory."""
+    return data.model_copy(update={"folder": path.parent / data.folder}) if isinstance(data, CsvData) else data
 
 
 def profile(name: str) -> Config:

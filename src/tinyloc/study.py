@@ -33,6 +33,9 @@ FIT_CODE = (*DATA_CODE, "models", "training", "evaluation")
 EXPORT_CODE = (*FIT_CODE, "export", "device/tflm.py", "device/arena.py")
 DEVICE_CODE = ("aot", "device")
 
+# Between floats of the board, of the host and of TFLite Micro; integers must be equal.
+FLOAT_TOLERANCE = 1e-5
+
 
 def _digest(value: object) -> str:
     return sha256(json.dumps(value, sort_keys=True, default=str).encode())
@@ -297,6 +300,7 @@ class Study:
             ram=entry.ram_kb * 1024,
             workdir=exported / f"device-{entry.board}",
         )
+        _require_agreement(path, report, exact=kind == "int8")
         write_json(path, {**report, "fold": fold, "key": key, "provenance": provenance.record()})
         return path
 
@@ -376,6 +380,20 @@ class Study:
                 results.append(result)
                 bar.advance(task)
         return results
+
+
+def _require_agreement(path: Path, report: dict, exact: bool) -> None:
+    """Board, host and TFLite Micro must give one answer: the same integers, floats within the tolerance.
+
+    Raises InputError: they do not; nothing is written.
+    """
+    for other in ("host", "reference"):
+        found = report[other]
+        apart = found["max_abs_difference"]
+        if not found["bit_identical"] and (exact or apart > FLOAT_TOLERANCE):
+            raise InputError(
+                f"{path}: the board's outputs differ from the {other}'s by up to {apart}; please report it"
+            )
 
 
 def _is_current(folder: Path, key: str) -> bool:

@@ -4,25 +4,21 @@ The same function as `models.mamba.Mamba.step`, with these changes of form, exac
 
 - **The state h lies as [N, E]**, so that everything per channel is a row and only B is turned into a column.
 - **The convolution over the last K inputs is one DEPTHWISE_CONV_2D.**
-- **RMSNorm is L2 normalisation** of the row with one element more, sqrt(d eps): the length of that is
-  sqrt(d (mean x² + eps)). The element is a channel of the residual stream that nothing writes to; the gain goes into
-  the layer behind.
+- **RMSNorm is L2 normalisation.** Its epsilon is a channel of the residual stream that nothing writes to, see
+  `weights`; its gain goes into the layer behind.
 - **-dt instead of dt**: -softplus(v) = log(logistic(-v)), with -v from the weights. Then exp(dt A) is
   exp(-dt exp(A_log)), and the sign of what enters h turns its sum into a difference.
 """
 
-import math
-
 import numpy as np
 import tensorflow as tf
-from torch import nn
 
-from tinyloc.export.weights import constant, dense, norm_gain, normalise, numpy
+from tinyloc.export.weights import before_norm, behind_norm, constant, dense, epsilon_channel, normalise, numpy
 from tinyloc.models.mamba import Mamba, ResidualBlock
 
 
 class TwinMamba(tf.Module):
-    """`run(rssi [1, n_ap], acc [1, n_acc], state_h0, state_recent0, …)` -> scores [1, n_rooms], next_h0, next_recent0, …
+    """`run(rssi [1, n_ap], acc [1, n_acc], state_h0, state_recent0, …)` -> scores [1, n_rooms], next_h0, …
 
     Layer i keeps h<i> [1, 1, N, E] and recent<i>, the last K - 1 inputs of its convolution [1, K - 1, 1, E].
     """
@@ -30,13 +26,12 @@ class TwinMamba(tf.Module):
     def __init__(self, model: Mamba, n_features: tuple[int, int]):
         """Take the weights of `model`. n_features: n_ap and n_acc, which the model knows the sum of only."""
         super().__init__()
-        self.eps_channel = math.sqrt(model.norm.normalized_shape[0] * model.norm.eps)
         weight, bias = dense(model.embed)
-        self.embed = constant(_wider(weight))
-        self.embed_bias = constant(np.append(bias, self.eps_channel))
+        self.embed = constant(before_norm(weight))
+        self.embed_bias = constant(np.append(bias, epsilon_channel(model.norm)))
         self.layers = [_Step(layer) for layer in model.layers]
         weight, bias = dense(model.head)
-        self.head, self.head_bias = constant(_behind(model.norm, weight)), constant(bias)
+        self.head, self.head_bias = constant(behind_norm(model.norm, weight)), constant(bias)
         names = [f"{name}{i}" for i in range(len(self.layers)) for name in ("h", "recent")]
         shapes = [shape for layer in self.layers for shape in layer.state_shapes]
         signature = [tf.TensorSpec([1, n], name=name) for n, name in zip(n_features, ("rssi", "acc"), strict=True)]
@@ -64,7 +59,7 @@ class _Step(tf.Module):
         block = layer.block
         self.dt_rank, self.n_state = block.dt_rank, block.n_state
         self.state_shapes = [1, 1, block.n_state, block.channels], [1, block.d_conv - 1, 1, block.channels]
-        self.in_proj = constant(_behind(layer.norm, dense(block.in_proj)[0]))
+        self.in_proj = constant(behind_norm(layer.norm, dense(block.in_proj)[0]))
         self.taps = constant(numpy(block.conv_weight)[:, None, :, None])  # [K, 1, E, 1]
         self.taps_bias = constant(numpy(block.conv_bias))
         self.x_proj = constant(dense(block.x_proj)[0])
@@ -72,7 +67,7 @@ class _Step(tf.Module):
         self.minus_dt_proj, self.minus_dt_bias = constant(-weight), constant(-bias)
         self.rate = constant(np.exp(numpy(block.A_log)).T)  # -A [N, E]
         self.D = constant(numpy(block.D))
-        self.out_proj = constant(_wider(dense(block.out_proj)[0]))
+        self.out_proj = constant(before_norm(dense(block.out_proj)[0]))
 
     def __call__(self, x: tf.Tensor, h: tf.Tensor, recent: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         u, z = tf.split(tf.matmul(normalise(x), self.in_proj), 2, axis=-1)
@@ -88,13 +83,3 @@ class _Step(tf.Module):
 
 def _silu(x: tf.Tensor) -> tf.Tensor:
     return x * tf.sigmoid(x)
-
-
-def _wider(weight: np.ndarray) -> np.ndarray:
-    """[n, d] -> [n, d + 1]: nothing is written to the channel of the norm's epsilon."""
-    return np.pad(weight, ((0, 0), (0, 1)))
-
-
-def _behind(norm: nn.RMSNorm, weight: np.ndarray) -> np.ndarray:
-    """[d, n] -> [d + 1, n]: a matrix behind `norm`, with its gain, blind to the channel of its epsilon."""
-    return np.pad(norm_gain(norm)[:, None] * weight, ((0, 1), (0, 0)))

@@ -7,15 +7,14 @@ What PyTorch computes in many small steps is merged; every merging is exact, up 
   features (n_ap + n_acc channels instead of d); what the biases and the position code contribute does not depend on
   the input and is added as a constant [T, channels], zero padding included.
 - **The K x 2 attention heads are one batched product**, [K, 2, T, T]; 1 / sqrt(d) becomes softmax's `beta`.
-- **LayerNorm is L2 normalisation of what has zero mean**: LN(x) = gamma sqrt(d) c / |c| + beta with c = x - mean(x), but
-  for the 1e-5 that LayerNorm adds to the variance. In int8, L2_NORMALIZATION sums squares in 32 bits, where MEAN and
-  RSQRT would round the variance to 8. Means are taken off in the weights before, where these are linear (averages of
-  centred rows are centred); gamma and beta go into the layer behind, where there is one.
+- **LayerNorm is L2 normalisation of what has zero mean**: LN(x) = gamma sqrt(d) c / |c| + beta with c = x - mean(x),
+  but for the 1e-5 that LayerNorm adds to the variance. In int8, L2_NORMALIZATION sums squares in 32 bits, where MEAN
+  and RSQRT would round the variance to 8. Means are taken off in the weights before, where these are linear (averages
+  of centred rows are centred); gamma and beta go into the layer behind, where there is one.
 - **The gated residual networks of the K blocks are two grouped 1x1 convolutions**; `fc1` and `context` are one, and
   so are `fc2` and `gate`, with nothing but dropout between them.
 
-Layouts: [1, 1, T, C] for convolutions, [K, 2, T, ·] for attention, [T, K, 2 or 1, d] for the gates. Matrices map row vectors:
-y = x W.
+Layouts: [1, 1, T, C] for convolutions, [K, 2, T, ·] for attention, [T, K, 2 or 1, d] for the gates.
 """
 
 import math
@@ -24,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 from torch import nn
 
-from tinyloc.export.weights import constant, dense, norm_gain, normalise, numpy
+from tinyloc.export.weights import before_norm, behind_norm, constant, dense, epsilon_channel, gain, normalise, numpy
 from tinyloc.models.mdcsa import MDCSA, CausalConv1d, Embedding, sinusoidal_code
 
 
@@ -107,14 +106,16 @@ class TwinMDCSA(tf.Module):
         self.view_offset = constant(np.stack([b for _, b in fused])[None, None])
         weight, bias = dense(model.merge)
         centre = _centring(self.d)
-        self.merge, self.merge_bias = constant(weight @ centre), constant(bias @ centre)
-        gain, offset = self._norm(model.norm)
+        # here alone rows were seen to be small: a variance of 0.01, beside which LayerNorm's 1e-5 counts
+        self.merge = constant(before_norm(weight @ centre))
+        self.merge_bias = constant(np.append(bias @ centre, epsilon_channel(model.norm)))
         weight, bias = dense(model.head)
-        self.head, self.head_bias = constant(gain[:, None] * weight), constant(offset @ weight + bias)
+        self.head = constant(behind_norm(model.norm, weight))
+        self.head_bias = constant(numpy(model.norm.bias) @ weight + bias)
 
     def _norm(self, norm: nn.LayerNorm) -> tuple[np.ndarray, np.ndarray]:
         """What to multiply an L2-normalised row with, and what to add, to have LayerNorm."""
-        return norm_gain(norm), numpy(norm.bias)
+        return gain(norm), numpy(norm.bias)
 
     # ── function ─────────────────────────────────────────────────────────────────────────────────
     def _run(self, rssi: tf.Tensor, acc: tf.Tensor) -> dict[str, tf.Tensor]:

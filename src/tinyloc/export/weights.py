@@ -26,6 +26,25 @@ def normalise(rows: tf.Tensor) -> tf.Tensor:
     return tf.nn.l2_normalize(rows, axis=-1, epsilon=1e-12)
 
 
-def norm_gain(norm: nn.LayerNorm | nn.RMSNorm) -> np.ndarray:
-    """What turns an L2-normalised row into a normalised one of unit variance, times the learnt gain: [d]."""
+# A norm of PyTorch divides by sqrt(mean(x²) + eps) = |(x, sqrt(d eps))| / sqrt(d): the length of a row that is one
+# element longer. So rows that are small enough for eps to matter carry that element as a channel of their own.
+
+
+def epsilon_channel(norm: nn.LayerNorm | nn.RMSNorm) -> float:
+    """The element that stands for `norm.eps`."""
+    return math.sqrt(norm.normalized_shape[0] * norm.eps)
+
+
+def before_norm(weight: np.ndarray) -> np.ndarray:
+    """[n, d] -> [n, d + 1]: a matrix that writes nothing to the epsilon channel."""
+    return np.pad(weight, ((0, 0), (0, 1)))
+
+
+def behind_norm(norm: nn.LayerNorm | nn.RMSNorm, weight: np.ndarray) -> np.ndarray:
+    """[d, n] -> [d + 1, n]: a matrix for normalised rows, with the norm's gain, blind to the epsilon channel."""
+    return np.pad(gain(norm)[:, None] * weight, ((0, 1), (0, 0)))
+
+
+def gain(norm: nn.LayerNorm | nn.RMSNorm) -> np.ndarray:
+    """What turns a row of length 1 into one of mean square 1, times the learnt gain: [d]."""
     return numpy(norm.weight) * math.sqrt(norm.normalized_shape[0])

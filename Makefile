@@ -8,7 +8,6 @@
 #   CORES      how many cores the study may use (default: all)
 #   PIP_FLAGS  more words for `pip install`
 PROFILE ?= quick
-CORES ?= all
 ifdef DATA
 export TINYLOC_DATA := $(abspath $(DATA))
 endif
@@ -23,7 +22,7 @@ STARTED := $(shell date +%s)
 
 book: $(INSTALLED)
 	@workflow/system-packages book
-	@$(BIN)/tinyloc reproduce --config $(PROFILE) --cores $(CORES)
+	@$(BIN)/tinyloc reproduce --config $(PROFILE) $(if $(CORES),--cores $(CORES))
 	@seconds=$$(($$(date +%s) - $(STARTED))); \
 	echo "The book: $(CURDIR)/build/$(PROFILE)/html/index.html ($$((seconds / 60)) min $$((seconds % 60)) s)"
 

@@ -1,6 +1,8 @@
 """The command line. Every command is a thin shell over the library; a user's mistake is one line and exit code 2."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -242,19 +244,30 @@ def reproduce(
     snakefile = REPOSITORY / "workflow" / "Snakefile"
     if not snakefile.is_file():
         raise InputError("reproduce: the workflow is in the repository; clone it and run this command inside")
-    Study.open(config)  # a configuration error is said before anything starts
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        str(snakefile),
-        "--directory",
-        str(REPOSITORY),
-    ]
-    command += ["--cores", str(cores) if cores else "all", "--config", f"profile={config}"]
+    study = Study.open(config)  # a configuration error is said before anything starts
+    if Path(config).is_file():
+        config = str(Path(config).resolve())  # the workflow runs in the repository, wherever we are
+    # The target comes first: Snakemake would take a word after --config for one more setting.
+    command = [sys.executable, "-m", "snakemake", target, "--snakefile", str(snakefile), "--directory", str(REPOSITORY)]
+    command += ["--cores", str(cores) if cores else "all", "--nolock", "--config", f"profile={config}"]
     command += ["--dry-run"] if dry_run else []
-    raise typer.Exit(subprocess.run([*command, target]).returncode)
+    with _only_one(study.root / ".lock"):
+        code = subprocess.run(command).returncode
+    raise typer.Exit(code)
+
+
+@contextmanager
+def _only_one(lock: Path) -> Iterator[None]:
+    """Hold `lock`, which the system takes back when we die; Snakemake's own would outlast a kill and bar the next."""
+    import fcntl
+
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"reproduce: another build is at work in {lock.parent}; wait for it or end it") from None
+        yield
 
 
 @app.callback(invoke_without_command=True)

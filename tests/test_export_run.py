@@ -1,0 +1,162 @@
+"""Exporting a fold, from the checkpoint to the files that the device stage takes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tinyloc.config import MambaModel, MdcsaModel, Windows
+from tinyloc.data.features import Steps
+from tinyloc.data.splits import Fold
+from tinyloc.data.windows import Scaler
+from tinyloc.device.tflm import Tflm
+from tinyloc.errors import InputError
+from tinyloc.export.run import Exported, export_fold
+from tinyloc.models import registry
+from tinyloc.training import checkpoint
+from tinyloc.training.predict import predict_steps
+
+N_AP, ROOMS = 3, ("kitchen", "hall", "bedroom")
+WINDOWS = Windows(length=6)
+VECTORS = 25
+
+
+def recording(name: str, segments: tuple[int, ...]) -> Steps:
+    """Random steps; `segments`: steps of each stretch without a gap."""
+    rng = np.random.default_rng(sum(name.encode()))
+    n = sum(segments)
+    return Steps(
+        recording=name,
+        participant=name,
+        phase="living",
+        rssi=rng.uniform(-100, -50, (n, N_AP)).astype(np.float32),
+        heard=np.ones((n, N_AP), np.int64),
+        acc=rng.normal(size=(n, 6)).astype(np.float32),
+        room=rng.integers(0, len(ROOMS), n),
+        segment=np.repeat(np.arange(len(segments)), segments),
+        step=np.arange(n),
+        time=np.datetime64("2026-01-01", "us") + np.arange(n) * np.timedelta64(1, "s"),
+    )
+
+
+@pytest.fixture(scope="module")
+def fold() -> Fold:
+    train, validation = [recording("a", (60, 40))], [recording("b", (30,))]
+    return Fold("c", train, validation, test=[recording("c", (20, 4, 15)), recording("d", (12,))])
+
+
+@pytest.fixture(scope="module")
+def checkpoints(fold, tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("trained")
+    configs = {"mdcsa": MdcsaModel(family="mdcsa", d=8), "mamba": MambaModel(family="mamba", d=8, n_state=4)}
+    for name, config in configs.items():
+        model = registry.build(config, N_AP, 6, len(ROOMS), seed=5).eval()
+        with torch.no_grad():
+            model.head.weight.mul_(5)  # an untrained head hardly tells rooms apart
+        trained = checkpoint.Trained(model, config, Scaler.fit(fold.train), ("x", "y", "z"), ROOMS)
+        checkpoint.save(folder / f"{name}.pt", trained)
+    return {name: folder / f"{name}.pt" for name in configs}
+
+
+def export(path: Path, fold: Fold, kind: str, out: Path, seed: int = 0) -> Exported:
+    return export_fold(
+        checkpoint=path,
+        fold=fold,
+        windows=WINDOWS,
+        kind=kind,
+        calibration_windows=20,
+        vectors=VECTORS,
+        seed=seed,
+        out=out,
+    )
+
+
+@pytest.fixture(scope="module")
+def exports(checkpoints, fold, tmp_path_factory) -> dict[tuple[str, str], tuple[Exported, Path]]:
+    made = {}
+    for name, kind in (("mdcsa", "float32"), ("mdcsa", "int8"), ("mamba", "float32")):
+        out = tmp_path_factory.mktemp(f"{name}-{kind}")
+        made[name, kind] = export(checkpoints[name], fold, kind, out), out
+    return made
+
+
+@pytest.mark.parametrize("name", ["mdcsa", "mamba"])
+def test_float32_answers_as_pytorch_for_the_same_rows(exports, checkpoints, fold, name):
+    rows = exports[name, "float32"][0].rows
+    expected = predict_steps(checkpoint.load(checkpoints[name]), fold.test, WINDOWS)
+    for column in ("recording", "step", "y_true", "y_pred"):
+        np.testing.assert_array_equal(getattr(rows, column), getattr(expected, column))
+    np.testing.assert_allclose(rows.scores, expected.scores, atol=1e-3)
+    assert rows.parameters == expected.parameters
+
+
+def test_int8_answers_for_the_same_rows(exports, checkpoints, fold):
+    rows = exports["mdcsa", "int8"][0].rows
+    expected = predict_steps(checkpoint.load(checkpoints["mdcsa"]), fold.test, WINDOWS)
+    np.testing.assert_array_equal(rows.step, expected.step)
+    assert (rows.y_pred == expected.y_pred).mean() >= 0.9
+
+
+def test_entry(exports):
+    for (_, kind), (exported, out) in exports.items():
+        entry = exported.entry
+        assert entry["tflite_bytes"] == (out / "model.tflite").stat().st_size
+        assert entry["arena_bytes"] >= entry["arena_reported"] - 16 > 0
+        assert sum(entry["operators"].values()) > 20
+        assert entry["argmax_agreement"] >= (1 if kind == "float32" else 0.9)
+        assert 0 < entry["max_abs_difference"] < (1e-3 if kind == "float32" else 2)
+
+
+def test_vectors_are_what_a_device_gets_and_gives(exports):
+    """Run again from the file alone, the model gives the file's outputs, bit for bit."""
+    for _, out in exports.values():
+        with np.load(out / "windows.npz") as file:
+            arrays = dict(file)
+        expected, reset = arrays.pop("scores"), arrays.pop("reset")
+        tflm = Tflm(out / "model.tflite")
+        assert {len(a) for a in (*arrays.values(), reset, expected)} == {min(VECTORS, len(reset))}
+        assert all(values.dtype == tflm.inputs[name].dtype for name, values in arrays.items())
+        assert tflm.run(arrays, reset)["scores"].tobytes() == expected.tobytes()
+
+
+def test_mamba_starts_afresh_at_every_gap(exports):
+    with np.load(exports["mamba", "float32"][1] / "windows.npz") as file:
+        assert np.flatnonzero(file["reset"]).tolist() == [0, 20, 24]
+
+
+def test_calibration_is_a_list_of_training_windows(exports):
+    lines = (exports["mdcsa", "int8"][1] / "calibration.csv").read_text().splitlines()
+    assert lines[0] == "recording,step"
+    steps = [int(line.removeprefix("a,")) for line in lines[1:]]
+    assert len(set(steps)) == 20
+    assert all(s % 60 >= WINDOWS.length - 1 for s in steps), "a window lies within one segment"
+
+
+def test_the_same_seed_gives_the_same_files(exports, checkpoints, fold, tmp_path):
+    export(checkpoints["mdcsa"], fold, "int8", tmp_path)
+    for name in ("model.tflite", "calibration.csv", "windows.npz"):
+        assert (tmp_path / name).read_bytes() == (exports["mdcsa", "int8"][1] / name).read_bytes()
+    export(checkpoints["mdcsa"], fold, "int8", tmp_path / "other", seed=1)
+    assert (tmp_path / "other" / "calibration.csv").read_bytes() != (tmp_path / "calibration.csv").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["float32", "int8"])
+def test_an_export_that_is_another_function_is_not_kept(checkpoints, fold, kind, tmp_path, monkeypatch):
+    import tensorflow as tf
+
+    from tinyloc.export import twin_mdcsa
+
+    before = tmp_path / "model.tflite"
+    before.write_bytes(b"of an earlier run")
+    right = twin_mdcsa.TwinMDCSA._score
+    monkeypatch.setattr(twin_mdcsa.TwinMDCSA, "_score", lambda self, views: tf.reverse(right(self, views), [-1]))
+    with pytest.raises(InputError, match=f"the {kind} export is not the trained model"):
+        export(checkpoints["mdcsa"], fold, kind, tmp_path)
+    assert before.read_bytes() == b"of an earlier run"
+    assert not list(tmp_path.glob(".partial-*"))
+
+
+def test_a_missing_checkpoint(fold, tmp_path):
+    with pytest.raises(InputError, match=r"none\.pt: no such checkpoint"):
+        export(tmp_path / "none.pt", fold, "float32", tmp_path)

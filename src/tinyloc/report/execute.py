@@ -12,7 +12,8 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -34,14 +35,14 @@ def execute(notebook: Path, out: Path, log: Path, parameters: Mapping[str, str])
     """
     working = log.with_suffix(".ipynb")
     log.parent.mkdir(parents=True, exist_ok=True)
-    _log_to(log)
     try:
-        with tempfile.TemporaryDirectory(prefix="tinyloc-") as sockets:
+        with _logging_to(log), tempfile.TemporaryDirectory(prefix="tinyloc-") as sockets:
             papermill.execute_notebook(
                 notebook,
                 working,
                 parameters=parameters,
                 kernel_name="python3",
+                language="python",
                 log_output=True,
                 progress_bar={"desc": notebook.stem} if sys.stderr.isatty() else False,
                 config=_talk_through(Path(sockets)),
@@ -74,7 +75,7 @@ def _failed_cell(notebook: Path, working: Path) -> str:
     begun = [
         cell
         for cell in nbformat.read(working, as_version=4).cells
-        if cell.metadata.get("papermill", {}).get("status") in {"running", "failed"}
+        if cell.metadata.get("papermill", {}).get("status", "pending") != "pending"
     ]
     if not begun:
         return "before its first cell"
@@ -84,14 +85,18 @@ def _failed_cell(notebook: Path, working: Path) -> str:
     return f"cell {numbers[failed.id]} (begins `{line}`)" if failed.id in numbers else "the parameters given to it"
 
 
-def _log_to(log: Path) -> None:
+@contextmanager
+def _logging_to(log: Path) -> Iterator[None]:
     handler = logging.FileHandler(log, mode="w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    for name in ("papermill", "papermill.translators"):
-        logger = logging.getLogger(name)
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
+    logger = logging.getLogger("papermill")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
 
 
 def main() -> None:

@@ -1,0 +1,110 @@
+"""A repository in small: the workflow and the book's settings as they are, with a page and a notebook of its own."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+REPOSITORY = Path(__file__).parents[1]
+
+TOC = """\
+format: jb-book
+root: intro
+chapters:
+  - file: 01-chapter
+"""
+INTRO = """\
+# A book
+
+The one chapter is {ref}`chapter-one`, after {cite}`somebody2020`.
+"""
+REFERENCES = "@book{somebody2020, author = {Somebody}, title = {Something}, publisher = {A press}, year = {2020}}\n"
+# One model that fits in a second, on a house that is simulated in one.
+CONFIG = """\
+name: tiny
+seeds: [0]
+datasets:
+  house: {kind: house, fingerprint_minutes: 3, fingerprint_walks: 1, living_minutes: 3, living_recordings: 1}
+models:
+  neighbours: {family: neighbours}
+"""
+
+PARAMETERS = 'profile: str = "quick"  # a configuration\nroot: str = ""  # where its results lie'
+FIGURE = """\
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+from tinyloc.report.manifest import Page
+
+with open("executions", "a") as count:
+    count.write("x")
+figure, axes = plt.subplots()
+axes.plot([1, 2])
+plt.close(figure)
+drawn = Page(Path(root), "01-chapter").figure("line", figure, inputs=[])
+print("six times seven is", 6 * 7)"""
+OPENING = "(chapter-one)=\n# The chapter\n\nWith $x^2$ in the middle.\n"
+CAPTION = "```{figure} figures/line.svg\n:name: fig-line\nA line.\n```\n\n{numref}`fig-line` is above.\n"
+
+
+def chapter() -> nbformat.NotebookNode:
+    cells = [
+        new_markdown_cell(OPENING, id="opening"),
+        new_code_cell(PARAMETERS, id="parameters", metadata={"tags": ["parameters"]}),
+        new_code_cell(FIGURE, id="figure"),
+        new_markdown_cell(CAPTION, id="caption"),
+    ]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return new_notebook(cells=cells, metadata={"kernelspec": kernel})
+
+
+class Project:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.root = folder / "build" / "tiny"
+        self.notebook = folder / "notebooks" / "01-chapter.ipynb"
+        self.intro = folder / "book" / "intro.md"
+        self.config = folder / "configs" / "tiny.yaml"
+
+    @classmethod
+    def new(cls, folder: Path) -> "Project":
+        project = cls(folder)
+        shutil.copytree(REPOSITORY / "workflow", folder / "workflow")
+        shutil.copytree(REPOSITORY / "book" / "vendor", folder / "book" / "vendor")
+        for name in ("_config.yml", "logo.svg"):
+            shutil.copy(REPOSITORY / "book" / name, folder / "book")
+        (folder / "book" / "_toc.yml").write_text(TOC)
+        (folder / "book" / "references.bib").write_text(REFERENCES)
+        project.intro.write_text(INTRO + "\n```{bibliography}\n```\n")
+        project.config.parent.mkdir()
+        project.config.write_text(CONFIG)
+        project.notebook.parent.mkdir()
+        nbformat.write(chapter(), project.notebook)
+        return project
+
+    def copy(self, folder: Path) -> "Project":
+        """The same state in another place, times included."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Project(folder)
+
+    def make(self, *words: str) -> subprocess.CompletedProcess:
+        """Run the workflow here; stdout and stderr together in `.stdout`."""
+        command = [sys.executable, "-m", "snakemake", *words, "--config", "profile=configs/tiny.yaml"]
+        return subprocess.run(
+            command, cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        )
+
+    def edit(self, path: Path, old: str, new: str) -> None:
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    @property
+    def executions(self) -> int:
+        return len((self.folder / "executions").read_text())
+
+    def page(self, name: str) -> str:
+        return (self.root / "html" / f"{name}.html").read_text()

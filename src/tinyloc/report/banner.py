@@ -1,4 +1,4 @@
-"""The line at the top of every chapter: which data made it, with which profile and seeds, and which data were not there."""
+"""The lines at the top of every chapter: which data and profile made it, and which data were not there."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol

@@ -7,13 +7,14 @@ return and puts `dataset`, `entry` and `seed` first. All scores are fractions, 0
 A file that is not there is an InputError that names it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from tinyloc.data.features import Steps
 from tinyloc.errors import InputError
 from tinyloc.files import read_json
 
@@ -101,6 +102,36 @@ def scores(folder: Path) -> np.ndarray:
         if "scores" not in arrays:
             raise InputError(f"{folder / 'predictions.npz'}: holds no scores; only neural models leave them")
         return arrays["scores"]
+
+
+def least_certain(folder: Path) -> np.ndarray:
+    """The scores [R] of the test window of which the model is least sure: the smallest lead of the best room."""
+    found = scores(folder)
+    second, first = np.sort(found, axis=1)[:, -2:].T
+    return found[np.argmin(first - second)]
+
+
+def timeline(folder: Path, steps: Sequence[Steps]) -> pd.DataFrame:
+    """The recording that went worst, in time order: recording, minute (since its start), y_true, y_pred.
+
+    steps: the data set's, as `Study.prepared` gives them.
+    """
+    table = predictions(folder)
+    right = table["y_true"].eq(table["y_pred"]).groupby(table["recording"], sort=False).mean()
+    recording = next(s for s in steps if s.recording == right.idxmin())
+    rows = table[table["recording"] == recording.recording].sort_values("step")
+    time = recording.time[np.searchsorted(recording.step, rows["step"])]
+    return rows.assign(minute=(time - recording.time[0]) / np.timedelta64(1, "m")).reset_index(drop=True)
+
+
+def score_files(folders: Iterable[Path]) -> list[Path]:
+    """The files that scores and comparisons are made from."""
+    return [folder / name for folder in folders for name in ("metrics.json", "predictions.npz")]
+
+
+def history_files(folders: Iterable[Path]) -> list[Path]:
+    """The files that `histories` reads."""
+    return [f / f"fold-{fold}" / "history.csv" for f in folders for fold in _json(f / "metrics.json")["folds"]]
 
 
 def exports(folders: Iterable[Path]) -> pd.DataFrame:

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from tinyloc.report.figures.style import COLOURS, FONT, GREY, colours, markers, panels, styled
+from tinyloc.report.numbers import KB
 
-KB = 1024
 LIMITS_KB = (32, 64)
 RAM_PARTS = {"arena": "arena", "state": "state", "static": "other static data", "stack_high_water": "stack"}
 MOST_POINTS = 4000  # of a scatter plot
@@ -62,6 +63,29 @@ def score_agreement(scores: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figu
     axes[0, 0].set_ylabel("int8 score")
     for ax in axes[0, len(scores) :]:
         ax.axis("off")
+    return figure
+
+
+@styled
+def arena(report: Mapping) -> Figure:
+    """The plan of an arena: a rectangle a tensor, over the kernel calls of its life and the addresses it has.
+
+    report: the compiler's `report.json`.
+    """
+    tensors = [t for t in report["tensors"] if t["region"] == "arena"]
+    largest = sorted(tensors, key=lambda t: -t["bytes"])[: len(COLOURS) - 1]
+    figure, axes = panels(1, 4.2)
+    ax = axes[0, 0]
+    for tensor in sorted(tensors, key=lambda t: t["bytes"], reverse=True):
+        life = tensor["last"] - tensor["first"] + 1
+        corner = (tensor["first"] - 0.5, tensor["offset"] / KB)
+        colour = COLOURS[largest.index(tensor)] if tensor in largest else "#c8c8c8"
+        ax.add_patch(Rectangle(corner, life, tensor["bytes"] / KB, facecolor=colour, edgecolor="white", lw=0.3))
+    last = max(t["last"] for t in tensors)
+    ax.axhline(report["arena_bytes"] / KB, color="black", lw=1, ls=":")
+    ax.set(xlim=(-1.5, last + 1.5), ylim=(0, 1.06 * report["arena_bytes"] / KB))
+    ax.set(xlabel="kernel call", ylabel="address in the arena (KB)")
+    ax.grid(False)
     return figure
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 WIDTH = 6.4  # inches; the text column of the book
 FONT = 10  # points at that width
@@ -66,6 +67,13 @@ def matrix(
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     for (row, column), text in np.ndenumerate(texts):
-        red, green, blue, alpha = shown.cmap(shown.norm(np.ma.masked_invalid(values)[row, column]))
-        dark = alpha > 0 and 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
-        axes.text(column, row, text, ha="center", va="center", color="white" if dark else "black", fontsize=FONT - 1)
+        ink = _ink(shown, values[row, column])
+        axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=FONT - 1)
+
+
+def _ink(image: AxesImage, value: float) -> str:
+    """Black or white, whichever is legible on the colour of `value` (luma of ITU-R BT.601)."""
+    if np.isnan(value):
+        return "black"
+    red, green, blue, _ = image.cmap(image.norm(value))
+    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"

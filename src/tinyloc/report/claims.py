@@ -1,0 +1,214 @@
+"""The study's four claims, each judged by a rule from the results of a run.
+
+A claim is a list of parts. It is supported where all of its parts hold, not supported where one does not, and not
+tested where a part has no results to look at. "Performs well" and "keeps its accuracy" both mean: the difference in
+macro F1 to a yardstick is not worse than -MARGIN, with the whole of its 95 % interval.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tinyloc.errors import InputError
+from tinyloc.report import comparison, results
+from tinyloc.report.numbers import KB, points
+from tinyloc.report.ram import FLOAT_BYTES
+
+MARGIN = 0.01  # of macro F1 that may be lost
+SHRINK = 4.0  # times smaller; int8 for float32 gives no more than that by itself
+FLOAT_TOLERANCE = 1e-5  # of a float32 score on the board
+CLOCK_HZ = 25e6  # of the board's core
+
+# the roles that entries play in the claims
+TEACHER, FOREST = "teacher", "forest"
+COMPRESSED, COMPACT = "student-distilled.int8", "mamba.float32"
+COMPRESSED_KB, COMPACT_KB = 64, 32
+
+SUPPORTED, NOT_SUPPORTED, NOT_TESTED = "supported", "not supported", "not tested here"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing that a claim needs. `holds` is None where it could not be looked at."""
+
+    evidence: str
+    holds: bool | None
+
+
+@dataclass(frozen=True)
+class Claim:
+    number: int
+    text: str
+    rule: str
+    parts: Callable[["Evidence"], list[Part]]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The results on one data set."""
+
+    folders: list[Path]  # of `Study.fit` and `Study.export`
+    reports: list[Path]  # of `Study.on_device`
+    bin_s: float  # an answer is due every so many seconds
+
+    def of(self, entry: str) -> list[Path]:
+        return [folder for folder in self.folders if results.Key.of(folder).entry == entry]
+
+    def keeps_up(self, entry: str, yardstick: str) -> Part:
+        """Whether `entry` is not more than MARGIN worse than `yardstick`, with its whole interval."""
+        try:
+            (interval,) = comparison.compare(self.folders, entry, yardstick).intervals.to_dict("records")
+        except InputError:
+            return Part(f"no results of {entry} and {yardstick}", None)
+        mean, low, high = (points(interval[name]) for name in ("mean", "low", "high"))
+        if np.isnan(interval["low"]):
+            return Part(f"macro F1 {mean} points against {yardstick}, too few units for an interval", None)
+        return Part(
+            f"macro F1 {mean} points ({low} to {high}) against {yardstick}",
+            interval["low"] >= -MARGIN,
+        )
+
+    def shrinks(self, entry: str, original: str) -> Part:
+        """Whether the `.tflite` of `entry` is more than SHRINK times smaller than the weights of `original`."""
+        if not self.of(entry) or not self.of(original):
+            return Part(f"no results of {entry} and {original}", None)
+        before = results.folds(self.of(original))["parameters"].max() * FLOAT_BYTES
+        after = results.exports(self.of(entry))["tflite_bytes"].max()
+        return Part(
+            f"{before / after:.1f} times smaller ({before / KB:.0f} to {after / KB:.0f} KB)", before > SHRINK * after
+        )
+
+    def fits(self, entry: str, limit_kb: int) -> Part:
+        """Whether the compiled `entry` ran on the board within the limit and gave TFLite Micro's answers."""
+        runs = self._runs(entry)
+        if runs is None:
+            return Part(f"no run of {entry} on a board", None)
+        ram, apart = runs["ram.total"].max(), runs["max_abs_difference"].max()
+        same = "the same bits as" if runs["bit_identical"].all() else f"answers at most {apart:.1g} away from"
+        text = f"{entry} ran in {ram / KB:.1f} KB of RAM, {same} TFLite Micro"
+        return Part(text, bool(ram <= limit_kb * KB and apart <= (0 if entry.endswith(".int8") else FLOAT_TOLERANCE)))
+
+    def in_time(self, entries: Sequence[str]) -> Part:
+        """Whether the slowest inference leaves time until the next, at one instruction a cycle."""
+        runs = [self._runs(entry) for entry in entries]
+        slowest = [run["instructions.max"].max() for run in runs if run is not None]
+        if not slowest:
+            return Part("no run on a board", None)
+        share = max(slowest) / (CLOCK_HZ * self.bin_s)
+        text = f"at most {max(slowest):,} instructions an answer, {100 * share:.1f} % of the cycles until the next"
+        return Part(text, share <= 1)
+
+    def _runs(self, entry: str) -> pd.DataFrame | None:
+        reports = [report for report in self.reports if results.Key.of(report.parent).entry == entry]
+        return results.devices(reports) if reports else None
+
+
+def _runs_somewhere(evidence: Evidence) -> list[Part]:
+    holding = [claim.number for claim in CLAIMS[1:3] if verdict(claim.parts(evidence)) == SUPPORTED]
+    tested = [claim.number for claim in CLAIMS[1:3] if verdict(claim.parts(evidence)) != NOT_TESTED]
+    text = f"claim {' and claim '.join(map(str, holding))} supported" if holding else "neither claim 2 nor 3 supported"
+    return [Part(text, bool(holding) if tested else None), evidence.in_time((COMPRESSED, COMPACT))]
+
+
+CLAIMS = (
+    Claim(
+        1,
+        "Distillation and quantisation shrink a large transformer greatly while it keeps its accuracy.",
+        f"The `.tflite` of {COMPRESSED} is more than {SHRINK:g} times smaller than the float32 weights of {TEACHER} "
+        f"(int8 alone gives {SHRINK:g}), and its macro F1 is not more than {100 * MARGIN:g} point below that of "
+        f"{TEACHER}.",
+        lambda evidence: [evidence.shrinks(COMPRESSED, TEACHER), evidence.keeps_up(COMPRESSED, TEACHER)],
+    ),
+    Claim(
+        2,
+        f"The quantised transformer performs well within {COMPRESSED_KB} KB of RAM.",
+        f"{COMPRESSED}, compiled, ran on the board in at most {COMPRESSED_KB} KB of RAM with TFLite Micro's very "
+        f"answers, and its macro F1 is not more than {100 * MARGIN:g} point below that of {FOREST}.",
+        lambda evidence: [evidence.fits(COMPRESSED, COMPRESSED_KB), evidence.keeps_up(COMPRESSED, FOREST)],
+    ),
+    Claim(
+        3,
+        f"A compact Mamba performs well within {COMPACT_KB} KB of RAM, with no compression.",
+        f"{COMPACT}, compiled, ran on the board in at most {COMPACT_KB} KB of RAM with TFLite Micro's answers up to "
+        f"rounding, and its macro F1 is not more than {100 * MARGIN:g} point below that of {FOREST}.",
+        lambda evidence: [evidence.fits(COMPACT, COMPACT_KB), evidence.keeps_up(COMPACT, FOREST)],
+    ),
+    Claim(
+        4,
+        "So room-level localisation runs on a low-power microcontroller.",
+        "Claim 2 or claim 3 is supported, and no answer takes more instructions than the core has cycles before the "
+        f"next answer is due, at {CLOCK_HZ / 1e6:g} MHz. Power itself is not measured: *low-power* stays untested.",
+        _runs_somewhere,
+    ),
+)
+
+
+def verdict(parts: Iterable[Part]) -> str:
+    """A part that fails decides, even where another could not be looked at."""
+    held = [part.holds for part in parts]
+    if False in held:
+        return NOT_SUPPORTED
+    return NOT_TESTED if None in held else SUPPORTED
+
+
+def judge(
+    datasets: Iterable[str],
+    absent: Mapping[str, str],
+    folders: Sequence[Path],
+    reports: Sequence[Path],
+    bin_s: float,
+) -> pd.DataFrame:
+    """Every claim on every data set: number, claim, dataset, evidence, verdict.
+
+    datasets: those with results; absent: those without, with the reason. folders: of `Study.fit` and `Study.export`.
+    reports: of `Study.on_device`. bin_s: seconds between two answers.
+    """
+    evidence = {
+        name: Evidence(
+            [folder for folder in folders if results.Key.of(folder).dataset == name],
+            [report for report in reports if results.Key.of(report.parent).dataset == name],
+            bin_s,
+        )
+        for name in datasets
+    }
+    rows = []
+    for claim in CLAIMS:
+        rows += [_row(claim, name, claim.parts(found)) for name, found in evidence.items()]
+        rows += [_row(claim, name, [Part("the data were not there", None)]) for name in absent]
+    return pd.DataFrame(rows)
+
+
+def _row(claim: Claim, dataset: str, parts: list[Part]) -> dict:
+    mark = {True: "✓", False: "✗", None: "?"}
+    text = "; ".join(f"{mark[part.holds]} {part.evidence}" for part in parts)
+    return {
+        "number": claim.number,
+        "claim": claim.text,
+        "dataset": dataset,
+        "evidence": text,
+        "verdict": verdict(parts),
+    }
+
+
+def rules_in_words() -> str:
+    """Markdown: the rule of every claim, with the numbers that the code uses."""
+    lines = [f"{claim.number}. *{claim.text}* {claim.rule}" for claim in CLAIMS]
+    note = (
+        f'"Not more than {100 * MARGIN:g} point below" means that the whole 95 % interval of the paired difference '
+        f"lies above −{100 * MARGIN:g} point."
+    )
+    return "\n".join([*lines, "", note])
+
+
+def in_words(verdicts: pd.DataFrame) -> str:
+    """Markdown: one sentence a data set."""
+    lines = []
+    for dataset, part in verdicts.groupby("dataset", sort=False):
+        by_verdict = part.groupby("verdict", sort=False)["number"].agg(lambda numbers: ", ".join(map(str, numbers)))
+        lines.append(
+            f"- **{dataset}**: " + "; ".join(f"{name}: {numbers}" for name, numbers in by_verdict.items()) + "."
+        )
+    return "By claim number:\n\n" + "\n".join(lines)

@@ -1,0 +1,25 @@
+"""How numbers are written in tables and sentences: one way for each kind."""
+
+from collections.abc import Iterable
+
+KB = 1024
+
+
+def percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f}"
+
+
+def points(fraction: float) -> str:
+    """A difference of two fractions, in points, with its sign."""
+    return f"{100 * fraction:+.1f}".replace("-", "−")
+
+
+def kilobytes(size: float) -> str:
+    return f"{size / KB:.1f}"
+
+
+def span(values: Iterable[float], text: str = "{:,.0f}") -> str:
+    """One number where all are written alike, otherwise the smallest and the largest."""
+    values = list(values)
+    low, high = text.format(min(values)), text.format(max(values))
+    return low if low == high else f"{low} – {high}"

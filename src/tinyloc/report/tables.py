@@ -1,0 +1,125 @@
+"""Tables of the book: from tidy frames to what a page shows, numbers rounded and with their units in the header."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from tinyloc.config import Windows
+from tinyloc.data.windows import cut
+from tinyloc.report.figures.radio import Home
+from tinyloc.report.numbers import KB, kilobytes, percent, span
+
+SCORE = "macro F1 (%), 95 % interval"
+
+
+def with_interval(row: pd.Series) -> str:
+    """ "98.7 (97.9 – 99.3)" from macro_f1, low and high; without brackets where there is no interval."""
+    if np.isnan(row["low"]):
+        return percent(row["macro_f1"])
+    return f"{percent(row['macro_f1'])} ({percent(row['low'])} – {percent(row['high'])})"
+
+
+def recordings(homes: Sequence[Home], windows: Windows) -> pd.DataFrame:
+    """What was recorded or simulated, one row a data set and phase."""
+    rows = []
+    for home in homes:
+        packets = {recording.name: len(recording.packets) for recording in home.dataset.recordings}
+        for phase in dict.fromkeys(s.phase for s in home.steps):
+            steps = [s for s in home.steps if s.phase == phase]
+            rows.append(
+                {
+                    "data set": home.name,
+                    "phase": phase,
+                    "recordings": len(steps),
+                    "rows (packet × gateway)": f"{sum(packets[s.recording] for s in steps):,}",
+                    "steps": f"{sum(map(len, steps)):,}",
+                    "windows": f"{len(cut(steps, windows.length, windows.test_hop)):,}",
+                    "gateways": len(home.gateways),
+                    "rooms": len(home.rooms),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def scores(summary: pd.DataFrame) -> pd.DataFrame:
+    """Entries side by side. summary: as `comparison.summary` gives it."""
+    return pd.DataFrame(
+        {
+            "data set": summary["dataset"],
+            "model": summary["entry"],
+            "parameters": [_count(p) for p in summary["parameters"]],
+            SCORE: [with_interval(row) for _, row in summary.iterrows()],
+            "accuracy (%)": [percent(a) for a in summary["accuracy"]],
+        }
+    )
+
+
+def exports(summary: pd.DataFrame, sizes: pd.DataFrame) -> pd.DataFrame:
+    """A model and its exports. sizes: as `results.exports` gives it; where folds differ, both ends are shown."""
+    table = scores(summary).drop(columns="parameters")
+    groups = {key: part for key, part in sizes.groupby(["dataset", "entry"])}
+    found = [groups.get((row["dataset"], row["entry"])) for _, row in summary.iterrows()]
+    columns = {
+        ".tflite (KB)": lambda part: span(part["tflite_bytes"] / KB, "{:.1f}"),
+        "arena (KB)": lambda part: span(part["arena_bytes"] / KB, "{:.1f}"),
+        "agrees with PyTorch (%)": lambda part: span(100 * part["argmax_agreement"], "{:.2f}"),
+    }
+    for name, shown in columns.items():
+        table[name] = ["–" if part is None else shown(part) for part in found]
+    return table
+
+
+def devices(runs: pd.DataFrame) -> pd.DataFrame:
+    """Runs on a board. runs: as `results.devices` gives it."""
+    return pd.DataFrame(
+        {
+            "data set": runs["dataset"],
+            "model": runs["entry"],
+            "core": runs["core"],
+            "flash: code (KB)": [kilobytes(f) for f in runs["flash.total"] - runs["flash.model"]],
+            "flash: model (KB)": [kilobytes(f) for f in runs["flash.model"]],
+            "RAM: arena (KB)": [kilobytes(r) for r in runs["ram.arena"]],
+            "state (KB)": [kilobytes(r) for r in runs["ram.state"]],
+            "static (KB)": [kilobytes(r) for r in runs["ram.static"]],
+            "stack (KB)": [kilobytes(r) for r in runs["ram.stack_high_water"]],
+            "RAM in all (KB)": [kilobytes(r) for r in runs["ram.total"]],
+            "limit (KB)": [f"{limit / KB:.0f}" for limit in runs["ram_limit"]],
+            "instructions an inference": [
+                span((row["instructions.min"], row["instructions.max"])) for _, row in runs.iterrows()
+            ],
+            "inferences": [f"{n:,}" for n in runs["windows"]],
+        }
+    )
+
+
+def results(points: pd.DataFrame, references: pd.DataFrame) -> pd.DataFrame:
+    """Every entry with its accuracy and its RAM, by the way of counting. points, references: see `report.ram`."""
+    rows = pd.concat([references.assign(counted="not put on a device", ram=np.nan), points], ignore_index=True)
+    order = list(dict.fromkeys(rows["dataset"]))
+    rows = rows.sort_values("dataset", key=lambda names: names.map(order.index), kind="stable")
+    return pd.DataFrame(
+        {
+            "data set": rows["dataset"],
+            "model": rows["entry"],
+            "RAM (KB)": ["–" if np.isnan(r) else kilobytes(r) for r in rows["ram"]],
+            "what is counted": rows["counted"],
+            SCORE: [with_interval(row) for _, row in rows.iterrows()],
+        }
+    )
+
+
+def claims(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """The study's claims and what became of them. verdicts: as `claims.judge` gives it."""
+    return pd.DataFrame(
+        {
+            "claim": [f"{row['number']}. {row['claim']}" for _, row in verdicts.iterrows()],
+            "data set": verdicts["dataset"],
+            "evidence": verdicts["evidence"],
+            "verdict": [f"**{v}**" for v in verdicts["verdict"]],
+        }
+    )
+
+
+def _count(parameters: float | None) -> str:
+    return "–" if parameters is None or np.isnan(parameters) else f"{int(parameters):,}"

@@ -1,0 +1,146 @@
+"""Sentences with numbers in them: the book's prose never states a number that was not computed for it."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from tinyloc.report.claims import CLOCK_HZ
+from tinyloc.report.comparison import Comparison
+from tinyloc.report.figures.radio import Home
+from tinyloc.report.numbers import KB, kilobytes, percent, points, span
+
+NEAR_S = 10  # seconds around a change of room that count as the transition
+
+
+def silent(homes: Sequence[Home]) -> str:
+    """How often gateways are silent, data set by data set."""
+    lines = []
+    for home in homes:
+        share = {
+            name: np.concatenate([s.heard == 0 for s in home.steps])[:, a].mean()
+            for a, name in enumerate(home.gateways)
+        }
+        least, most = min(share, key=share.get), max(share, key=share.get)
+        lines.append(
+            f"- **{home.name}**: in a given second a gateway is silent {percent(share[least])} % ({least}) to "
+            f"{percent(share[most])} % ({most}) of the time."
+        )
+    return "\n".join(lines)
+
+
+def best(summary: pd.DataFrame) -> str:
+    """The best entry of each data set, by mean macro F1."""
+    lines = []
+    for dataset, part in summary.groupby("dataset", sort=False):
+        row = part.loc[part["macro_f1"].idxmax()]
+        lines.append(
+            f"- **{dataset}**: the best of them is {row['entry']}, with a macro F1 of {percent(row['macro_f1'])} %."
+        )
+    return "\n".join(lines)
+
+
+def size(name: str, d: int, folds: pd.DataFrame) -> str:
+    """How large a network is. folds: as `results.folds` gives it, for one entry."""
+    parameters = span(folds["parameters"])
+    kb = span(folds["parameters"] * 4 / KB, "{:,.0f}")
+    return (
+        f"With $d = {d}$ the {name} has {parameters} parameters (the number of gateways and rooms decides), "
+        f"which is {kb} KB as float32."
+    )
+
+
+def difference(comparison: Comparison) -> str:
+    """What a paired comparison says, and whether it says anything."""
+    lines = []
+    for _, row in comparison.intervals.iterrows():
+        units = comparison.units["dataset"].eq(row["dataset"]).sum()
+        better, worse = (comparison.entry, comparison.against)[:: 1 if row["mean"] >= 0 else -1]
+        found = f"{better} is {100 * abs(row['mean']):.1f} points of macro F1 better than {worse}"
+        lines.append(f"- **{row['dataset']}**: {found}; {_certainty(row, units, comparison)}.")
+    return "\n".join(lines)
+
+
+def quantisation(sizes: pd.DataFrame, comparison: Comparison) -> str:
+    """What int8 saves and costs. sizes: as `results.exports` gives it, with both kinds of one model."""
+    kind = sizes["entry"].str.rsplit(".", n=1).str[1]
+    largest = sizes.groupby([sizes["dataset"], kind], sort=False)[["tflite_bytes", "arena_bytes"]].max()
+    lines = []
+    for dataset in sizes["dataset"].unique():
+        whole, small = largest.loc[dataset, "float32"], largest.loc[dataset, "int8"]
+        lines.append(
+            f"- **{dataset}**: int8 makes the file {whole['tflite_bytes'] / small['tflite_bytes']:.1f} times smaller "
+            f"({kilobytes(whole['tflite_bytes'])} to {kilobytes(small['tflite_bytes'])} KB) and the arena "
+            f"{whole['arena_bytes'] / small['arena_bytes']:.1f} times ({kilobytes(whole['arena_bytes'])} to "
+            f"{kilobytes(small['arena_bytes'])} KB)."
+        )
+    return "\n".join(lines) + "\n\nAnd what it costs:\n\n" + difference(comparison)
+
+
+def transitions(timelines: Mapping[str, pd.DataFrame]) -> str:
+    """Where along the recordings the wrong seconds lie. timelines: as `results.timeline` gives them."""
+    lines = []
+    for dataset, stream in timelines.items():
+        wrong = (stream["y_true"] != stream["y_pred"]).to_numpy()
+        near = _near_change(stream)
+        among = f", {percent(near[wrong].mean())} % of them" if wrong.any() else ""
+        lines.append(
+            f"- **{dataset}**, recording {stream['recording'].iloc[0]}: {wrong.sum()} of {len(stream)} answers are "
+            f"wrong{among} within {NEAR_S} s of a change of room (as are {percent(near.mean())} % of all answers)."
+        )
+    return "\n".join(lines)
+
+
+def arena(report: Mapping) -> str:
+    """How well the arena is used. report: the compiler's `report.json`."""
+    lives = {}  # tensors that hand a buffer on to each other in place have one life and one address
+    for tensor in report["tensors"]:
+        if tensor["region"] == "arena":
+            life = (tensor["first"], tensor["last"], tensor["offset"])
+            lives[life] = max(tensor["bytes"], lives.get(life, 0))
+    last = max(end for _, end, _ in lives)
+    peak = max(
+        sum(size for (first, end, _), size in lives.items() if first <= call <= end) for call in range(-1, last + 1)
+    )
+    return (
+        f"{len(lives)} buffers, which side by side would need {kilobytes(sum(lives.values()))} KB, share an arena of "
+        f"{kilobytes(report['arena_bytes'])} KB. At the busiest call {kilobytes(peak)} KB are alive at the same time, "
+        "and no plan can do with less."
+    )
+
+
+def agreement(runs: pd.DataFrame) -> str:
+    """Whether the board gave the reference's answers. runs: as `results.devices` gives it."""
+    lines = []
+    for _, run in runs.iterrows():
+        same = "the same bits as" if run["bit_identical"] else f"at most {run['max_abs_difference']:.1g} away from"
+        lines.append(f"- **{run['dataset']}**, {run['entry']}: {run['windows']:,} inferences, {same} TFLite Micro.")
+    return "\n".join(lines)
+
+
+def budget(runs: pd.DataFrame, bin_s: float) -> str:
+    """Instructions against the cycles until the next answer is due, `bin_s` seconds later."""
+    cycles = CLOCK_HZ * bin_s
+    lines = [f"An answer is due every {bin_s:g} s, which at {CLOCK_HZ / 1e6:g} MHz is every {cycles:,.0f} cycles:\n"]
+    for _, run in runs.iterrows():
+        lines.append(
+            f"- **{run['dataset']}**, {run['entry']}: at most {run['instructions.max']:,} instructions, "
+            f"{percent(run['instructions.max'] / cycles)} % of the cycles if each took one."
+        )
+    return "\n".join(lines)
+
+
+def _certainty(interval: pd.Series, units: int, comparison: Comparison) -> str:
+    if np.isnan(interval["low"]):
+        return "with a single unit there is no interval to judge that by"
+    ends = f"{points(interval['low'])} to {points(interval['high'])} points"
+    contains = interval["low"] <= 0 <= interval["high"]
+    says = "contains zero, so this may be chance" if contains else "does not contain zero"
+    return f"over {units} units, the 95 % interval of {comparison.entry} minus {comparison.against} ({ends}) {says}"
+
+
+def _near_change(stream: pd.DataFrame) -> np.ndarray:
+    """Whether each row of a timeline lies within NEAR_S after or before a change of its true room."""
+    second = (60 * stream["minute"]).to_numpy()
+    changes = second[np.flatnonzero(np.diff(stream["y_true"], prepend=-1))]
+    return (np.abs(second[:, None] - changes) <= NEAR_S).any(1)

@@ -1,0 +1,86 @@
+"""Paired comparisons: the right unit, the right sign, intervals that shrink with evidence."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from report_tree import HOUSE, SHIB, write_result
+from sklearn.metrics import f1_score
+
+from tinyloc.errors import InputError
+from tinyloc.report import comparison, results
+
+
+@settings(derandomize=True, deadline=None, max_examples=50)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60))
+def test_macro_f1_is_scikit_learns(pairs):
+    true, predicted = np.array(pairs).T
+    counts = np.zeros((4, 4), int)
+    np.add.at(counts, (true, predicted), 1)
+    assert comparison.macro_f1(counts) == pytest.approx(f1_score(true, predicted, average="macro"))
+
+
+def test_the_summary_is_the_mean_over_folds(tmp_path):
+    folder = write_result(tmp_path, "shib", "teacher", 0.9)
+    (row,) = comparison.summary([folder]).to_dict("records")
+    assert row["macro_f1"] == pytest.approx(results.folds([folder])["macro_f1"].mean())
+    assert row["low"] < row["macro_f1"] < row["high"]
+
+
+def test_a_single_fold_is_scored_whole_and_resampled_by_recording(tmp_path):
+    folder = write_result(tmp_path, "house", "teacher", {"living-1": 0.95, "living-2": 0.9, "living-3": 0.5})
+    (row,) = comparison.summary([folder]).to_dict("records")
+    assert row["macro_f1"] == pytest.approx(results.folds([folder])["macro_f1"].iloc[0])
+    assert row["high"] - row["low"] > 0.1
+
+
+def test_seeds_are_averaged_and_are_not_observations(tmp_path):
+    one = comparison.summary([write_result(tmp_path, "shib", "teacher", 0.9, seed=0)])
+    folders = [tmp_path / "results/shib/teacher/seed0", write_result(tmp_path, "shib", "teacher", 0.9, seed=1)]
+    (row,) = comparison.summary(folders).to_dict("records")
+    assert row["seeds"] == 2 and len(one) == 1
+    assert row["macro_f1"] == pytest.approx(results.folds(folders)["macro_f1"].mean())
+
+
+def test_a_better_entry_has_positive_differences_in_every_unit(tmp_path):
+    folders = [write_result(tmp_path, "shib", "good", 0.99), write_result(tmp_path, "shib", "bad", 0.6)]
+    found = comparison.compare(folders, "good", "bad")
+    assert list(found.units["unit"]) == list(SHIB)
+    assert (found.units["difference"] > 0.2).all()
+    assert found.intervals["low"].iloc[0] > 0.2
+    back = comparison.compare(folders, "bad", "good").intervals.iloc[0]
+    assert back["mean"] == pytest.approx(-found.intervals["mean"].iloc[0])
+
+
+def test_pairing_is_sharper_than_two_intervals(tmp_path):
+    """People differ a lot, the two entries differ a little and always alike: only a paired comparison sees it."""
+    hard = {"1-1": 0.95, "2-1": 0.5, "2-2": 0.5, "3-1": 0.8, "4-1": 0.65}
+    easier = {name: right + 0.05 for name, right in hard.items()}
+    folders = [write_result(tmp_path, "shib", "a", easier), write_result(tmp_path, "shib", "b", hard)]
+    paired = comparison.compare(folders, "a", "b").intervals.iloc[0]
+    alone = comparison.summary(folders).iloc[0]
+    assert paired["high"] - paired["low"] < 0.5 * (alone["high"] - alone["low"])
+
+
+def test_an_entry_compared_with_itself_differs_by_nothing(tmp_path):
+    write_result(tmp_path, "house", "a", 0.8)
+    found = comparison.compare([tmp_path / "results/house/a/seed0"], "a", "a")
+    assert list(found.units["unit"]) == list(HOUSE["living"])
+    assert found.intervals[["mean", "low", "high"]].eq(0).all(axis=None)
+
+
+def test_every_data_set_with_both_entries_is_compared(tmp_path):
+    folders = [write_result(tmp_path, d, e, 0.8) for d in ("shib", "house") for e in ("a", "b")]
+    folders.append(write_result(tmp_path, "other", "a", 0.8))
+    assert list(comparison.compare(folders, "a", "b").intervals["dataset"]) == ["shib", "house"]
+
+
+def test_no_common_data_set_is_an_error(tmp_path):
+    folders = [write_result(tmp_path, "shib", "a", 0.8), write_result(tmp_path, "house", "b", 0.8)]
+    with pytest.raises(InputError, match="no data set has results of both 'a' and 'b'"):
+        comparison.compare(folders, "a", "b")
+
+
+def test_the_same_results_give_the_same_interval(tmp_path):
+    folder = write_result(tmp_path, "shib", "teacher", 0.9)
+    assert comparison.summary([folder]).equals(comparison.summary([folder]))

@@ -1,0 +1,146 @@
+"""Tables and sentences: the right number in the right cell, rounded once, nothing said that was not computed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from report_tree import write_device, write_export, write_result
+
+from tinyloc.report import comparison, ram, results, tables, words
+from tinyloc.report.numbers import kilobytes, percent, points, span
+
+
+def test_how_numbers_are_written():
+    assert percent(0.98765) == "98.8"
+    assert (points(0.0123), points(-0.0123)) == ("+1.2", "−1.2")
+    assert kilobytes(1536) == "1.5"
+    assert (span([3, 3]), span([1000, 3000])) == ("3", "1,000 – 3,000")
+    assert span([1.01, 1.04], "{:.1f}") == "1.0"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Forest, teacher and two exports on two data sets, and a device run of each int8."""
+    trained, exported, reports = [], [], []
+    for dataset in ("shib", "house"):
+        trained.append(write_result(tmp_path, dataset, "forest", 0.9, parameters=None))
+        trained.append(write_result(tmp_path, dataset, "student", 0.95, parameters=25_600))
+        for kind, size, arena in (("float32", 120_000, 60_000), ("int8", 60_000, 40_000)):
+            folder = write_result(tmp_path, dataset, f"student.{kind}", 0.94, parameters=25_600)
+            exported.append(write_export(folder, size, arena))
+        reports.append(write_device(exported[-1], 20_480, 64, 5_000_000))
+    return trained, exported, reports
+
+
+def test_scores_have_a_row_an_entry_with_interval_and_parameters(run):
+    table = tables.scores(comparison.summary(run[0]))
+    assert list(table["model"]) == ["forest", "student"] * 2
+    assert list(table["parameters"]) == ["–", "25,600"] * 2
+    assert table[tables.SCORE].str.fullmatch(r"\d+\.\d \(\d+\.\d – \d+\.\d\)").all()
+
+
+def test_a_score_without_an_interval_has_no_brackets():
+    row = pd.Series({"macro_f1": 0.9, "low": np.nan, "high": np.nan})
+    assert tables.with_interval(row) == "90.0"
+
+
+def test_exports_stand_beside_their_original(run):
+    trained, exported, _ = run
+    table = tables.exports(comparison.summary([*trained, *exported]), results.exports(exported))
+    row = table[(table["data set"] == "house") & (table["model"] == "student.int8")].iloc[0]
+    assert (row[".tflite (KB)"], row["arena (KB)"], row["agrees with PyTorch (%)"]) == ("58.6", "39.1", "98.00")
+    assert (table.loc[table["model"] == "student", ".tflite (KB)"] == "–").all()
+
+
+def test_device_parts_add_up_to_the_total(run):
+    table = tables.devices(results.devices(run[2]))
+    parts = table[["RAM: arena (KB)", "state (KB)", "static (KB)", "stack (KB)"]].astype(float).sum(axis=1)
+    assert np.allclose(parts, table["RAM in all (KB)"].astype(float), atol=0.2)
+    assert (table["instructions an inference"] == "4,999,990 – 5,000,000").all()
+    assert (table["limit (KB)"] == "64").all()
+
+
+def test_ram_is_counted_in_three_ways_that_are_named(run):
+    found = ram.points(*run).set_index(["dataset", "entry", "counted"])["ram"]
+    assert found["shib", "student", ram.WEIGHTS] == 4 * 25_600
+    assert found["shib", "student.int8", ram.ARENA] == 40_000
+    assert found["shib", "student.int8", ram.PROGRAM] == 20_480
+    assert ("shib", "student.int8", ram.WEIGHTS) not in found.index
+    assert set(ram.references(run[0])["entry"]) == {"forest"}
+
+
+def test_ram_without_exports_or_devices_is_weights_alone(run):
+    assert set(ram.points(run[0], [], [])["counted"]) == {ram.WEIGHTS}
+
+
+def test_the_results_table_has_every_entry_and_says_what_is_counted(run):
+    table = tables.results(ram.points(*run), ram.references(run[0]))
+    assert list(dict.fromkeys(table["data set"])) == ["shib", "house"]
+    assert (table.loc[table["model"] == "forest", "RAM (KB)"] == "–").all()
+    assert len(table) == 2 * (1 + 1 + 2 + 1)
+
+
+def test_a_difference_says_whether_it_may_be_chance(tmp_path):
+    folders = [write_result(tmp_path, "shib", "good", 0.99), write_result(tmp_path, "shib", "bad", 0.7)]
+    sure = words.difference(comparison.compare(folders, "bad", "good"))
+    assert "good is" in sure and "better than bad" in sure and "over 4 units" in sure
+    assert "does not contain zero" in sure
+    folders.append(write_result(tmp_path, "shib", "same", 0.99))
+    unsure = words.difference(comparison.compare(folders, "same", "good"))
+    assert "0.0 points" in unsure and "contains zero, so this may be chance" in unsure
+
+
+def test_the_best_entry_is_named(run):
+    assert "- **house**: the best of them is student" in words.best(comparison.summary(run[0]))
+
+
+def test_the_cost_of_quantisation_compares_like_with_like(run):
+    trained, exported, _ = run
+    found = words.quantisation(
+        results.exports(exported), comparison.compare([*trained, *exported], "student.int8", "student")
+    )
+    assert "2.0 times smaller (117.2 to 58.6 KB)" in found and "1.5 times (58.6 to 39.1 KB)" in found
+
+
+def test_the_budget_is_a_share_of_the_cycles_until_the_next_answer(run):
+    found = words.budget(results.devices(run[2]), bin_s=2.0)
+    assert "every 50,000,000 cycles" in found and "10.0 % of the cycles" in found
+
+
+def test_agreement_says_bits_only_where_they_are_the_same(run):
+    assert words.agreement(results.devices(run[2])).count("the same bits as TFLite Micro") == 2
+    apart = write_device(run[1][0], 20_480, 64, 1000, apart=2e-6)
+    assert "at most 2e-06 away from TFLite Micro" in words.agreement(results.devices([apart]))
+
+
+def test_the_arena_in_words_counts_shared_buffers_once():
+    def tensor(offset, size, first, last, region="arena"):
+        return {"region": region, "offset": offset, "bytes": size, "first": first, "last": last}
+
+    report = {
+        "arena_bytes": 3072,
+        "tensors": [
+            tensor(0, 2048, 0, 1),
+            tensor(0, 1024, 0, 1),  # the same buffer, handed on in place
+            tensor(2048, 1024, 1, 2),
+            tensor(0, 1024, 2, 3),
+            tensor(0, 9999, 0, 3, region="state"),
+        ],
+    }
+    text = words.arena(report)
+    assert text.startswith("3 buffers, which side by side would need 4.0 KB, share an arena of 3.0 KB.")
+    assert "At the busiest call 3.0 KB" in text
+
+
+def test_transitions_count_wrong_answers_near_a_change_of_room():
+    stream = pd.DataFrame({"recording": "1-1", "minute": np.arange(100) / 60, "y_true": np.repeat([0, 1], 50)})
+    stream["y_pred"] = stream["y_true"]
+    stream.loc[[50, 51, 80, 81], "y_pred"] = 2
+    text = words.transitions({"shib": stream})
+    assert "4 of 100 answers are wrong, 50.0 % of them within 10 s" in text
+    # the first 11 seconds, and 10 on either side of second 50
+    assert "as are 32.0 % of all answers" in text
+
+
+def test_size_in_words_spans_data_sets():
+    text = words.size("teacher", 32, pd.DataFrame({"parameters": [1024, 2048]}))
+    assert "1,024 – 2,048 parameters" in text and "4 – 8 KB" in text

@@ -28,7 +28,7 @@ book: $(INSTALLED)
 
 test: $(INSTALLED)
 	@workflow/system-packages test
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 clean:
 	rm -rf build .snakemake

@@ -135,7 +135,8 @@ def _scores(folder: Path) -> None:
     for name, fold in metrics["folds"].items():
         typer.echo(f"  fold {name}: macro F1 {fold['macro_f1']:.4f}, accuracy {fold['accuracy']:.4f}, {fold['n']} rows")
     mean = metrics["macro_f1"]
-    typer.echo(f"{folder}: macro F1 {mean['mean']:.4f} (95 % interval {mean['low']:.4f} to {mean['high']:.4f})")
+    interval = f" (95 % interval {mean['low']:.4f} to {mean['high']:.4f})" if mean["low"] is not None else ""
+    typer.echo(f"{folder}: macro F1 {mean['mean']:.4f}{interval}")
 
 
 @app.command()

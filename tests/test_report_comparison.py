@@ -1,23 +1,10 @@
 """Paired comparisons: the right unit, the right sign, intervals that shrink with evidence."""
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from report_tree import HOUSE, SHIB, write_result
-from sklearn.metrics import f1_score
 
 from tinyloc.errors import InputError
 from tinyloc.report import comparison, results
-
-
-@settings(derandomize=True, deadline=None, max_examples=50)
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60))
-def test_macro_f1_is_scikit_learns(pairs):
-    true, predicted = np.array(pairs).T
-    counts = np.zeros((4, 4), int)
-    np.add.at(counts, (true, predicted), 1)
-    assert comparison.macro_f1(counts) == pytest.approx(f1_score(true, predicted, average="macro"))
 
 
 def test_the_summary_is_the_mean_over_folds(tmp_path):

@@ -2,25 +2,45 @@
 
 import ctypes
 import subprocess
+import tempfile
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+from tflite_micro.python.tflite_micro import runtime
 
 from tinyloc.aot.compiler import compile_model
 from tinyloc.aot.reader import read
+from tinyloc.files import shipped
 
 PEERS = Path(__file__).parent / "peers"
-WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
-FLOAT = ["-ffp-contract=off", "-fno-math-errno"]
+KERNELS = shipped("firmware") / "kernels"
+WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror")
+SEMANTICS = ("-ffp-contract=off", "-fno-math-errno")
+
+_scratch = tempfile.TemporaryDirectory(prefix="tinyloc-kernels-")
 
 
-def build(folder: Path, *flags: str) -> Path:
-    """The compiled model in `folder` as a shared object of the host."""
+def gcc(*arguments: str | Path) -> None:
+    command = ["gcc", *WARNINGS, *SEMANTICS, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@cache
+def kernel_objects() -> list[Path]:
+    """All kernels, compiled once a session: a test then compiles model.c alone."""
+    objects = []
+    for source in sorted(KERNELS.glob("*.c")):
+        objects.append(Path(_scratch.name) / f"{source.stem}.o")
+        gcc("-O2", "-fPIC", "-c", source, "-o", objects[-1])
+    return objects
+
+
+def build(folder: Path) -> Path:
     library = folder / "model.so"
-    sources = sorted(map(str, folder.glob("*.c")))
-    command = ["gcc", *WARNINGS, *FLOAT, "-O2", "-fPIC", "-shared", *flags, *sources, "-o", str(library), "-lm"]
-    subprocess.run(command, check=True, capture_output=True, text=True)
+    gcc("-O1", "-fPIC", "-shared", folder / "model.c", *kernel_objects(), "-o", library, "-lm")
     return library
 
 
@@ -29,18 +49,18 @@ class Compiled:
 
     def __init__(self, path: Path, folder: Path):
         self.report = compile_model(path, folder)
-        self.graph = read(path)
+        graph = read(path)
+        tensors = graph.tensors
+        self.inputs = [tensors[i] for i in graph.inputs if not tensors[i].name.startswith("state/")]
+        self.outputs = [tensors[i] for i in graph.outputs if not tensors[i].name.startswith("next/")]
         self.library = ctypes.CDLL(str(build(folder)))
         self.library.tinyloc_input.restype = ctypes.c_void_p
         self.library.tinyloc_output.restype = ctypes.c_void_p
-        tensors = self.graph.tensors
-        self.inputs = [tensors[i] for i in self.graph.inputs if not tensors[i].name.startswith("state/")]
-        self.outputs = [tensors[i] for i in self.graph.outputs if not tensors[i].name.startswith("next/")]
         self.library.tinyloc_init()
 
     def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
         for i, (tensor, values) in enumerate(zip(self.inputs, inputs, strict=True)):
-            raw = np.ascontiguousarray(values, tensor.dtype).tobytes()
+            raw = np.asarray(values, tensor.dtype).tobytes()
             assert len(raw) == tensor.bytes
             ctypes.memmove(self.library.tinyloc_input(i), raw, len(raw))
         self.library.tinyloc_run()
@@ -51,24 +71,19 @@ class Compiled:
 
 
 class Micro:
-    """The same file in TFLite Micro, the oracle. State outputs are fed back by hand."""
+    """The same file in TFLite Micro, the oracle. The new state is given back to it by hand."""
 
     def __init__(self, path: Path):
-        from tflite_micro.python.tflite_micro import runtime
-
         self.graph = read(path)
-        self.interpreter = runtime.Interpreter.from_file(str(path), arena_size=1 << 21)
+        self.interpreter = runtime.Interpreter.from_file(str(path), arena_size=1 << 20)
         self.state = {}
 
     def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
         given = list(inputs)
         for position, index in enumerate(self.graph.inputs):
             tensor = self.graph.tensors[index]
-            if tensor.name.startswith("state/"):
-                zero = np.full(tensor.shape, tensor.zero_point if tensor.dtype == "int8" else 0, tensor.dtype)
-                self.interpreter.set_input(self.state.get(tensor.name[6:], zero), position)
-            else:
-                self.interpreter.set_input(np.ascontiguousarray(given.pop(0), tensor.dtype), position)
+            value = self._state(tensor) if tensor.name.startswith("state/") else given.pop(0)
+            self.interpreter.set_input(np.asarray(value, tensor.dtype, order="C"), position)
         self.interpreter.invoke()
         results = []
         for position, index in enumerate(self.graph.outputs):
@@ -79,8 +94,19 @@ class Micro:
                 results.append(value.reshape(tensor.shape))
         return results
 
+    def _state(self, tensor):
+        zero = tensor.zero_point if tensor.dtype == "int8" else 0
+        return self.state.get(tensor.name[6:], np.full(tensor.shape, zero, tensor.dtype))
 
-def differences(a: np.ndarray, b: np.ndarray) -> str:
-    """Where integer results differ, for the message of a failed assertion."""
-    gap = a.astype(int) - b.astype(int)
-    return f"{np.count_nonzero(gap)} of {gap.size} differ: {Counter(gap[gap != 0].tolist()).most_common(5)}"
+
+def assert_agree(ours: list[np.ndarray], theirs: list[np.ndarray], tolerance: float = 1e-5) -> None:
+    """Integers equal; floats within `tolerance`, relative above 1."""
+    assert len(ours) == len(theirs)
+    for a, b in zip(ours, theirs, strict=True):
+        assert a.dtype == b.dtype and a.shape == b.shape
+        if a.dtype == np.int8:
+            gap = a.astype(int) - b.astype(int)
+            worst = Counter(gap[gap != 0].tolist()).most_common(5)
+            assert not worst, f"{np.count_nonzero(gap)} of {gap.size} differ; (difference, count): {worst}"
+        else:
+            np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)

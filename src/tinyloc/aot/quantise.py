@@ -1,7 +1,7 @@
 """Real scales to integer multipliers, fused activations to integer ranges (TFLite's 8-bit quantisation specification).
 
-real = scale * (quantised - zero_point). Where TFLite Micro computes a multiplier in single precision, so does this
-module: one unit in the last place of a multiplier can change an output.
+real = scale * (quantised - zero_point). TFLite Micro computes every multiplier from its float scales in double
+precision, and so do the callers of this module: one unit in the last place of a multiplier can change an output.
 """
 
 import math

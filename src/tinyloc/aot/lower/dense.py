@@ -52,15 +52,11 @@ def integer_parameters(c: Context, source: Tensor, weights: Tensor, output: Tens
 
 
 def factors(c: Context, source: Tensor, weights: Tensor, output: Tensor, axis: int) -> list[float]:
-    """input scale x weight scale / output scale: one for the tensor, or one for each unit.
-
-    For a single weight scale TFLite multiplies the two in single precision before it divides in double.
-    """
+    """input scale x weight scale / output scale: one for the tensor, or one for each output channel (`axis`)."""
     check_weights(c, weights)
     scale = weights.quantisation.scale
-    if scale.size == 1:
-        return [float(source.scale * scale[0]) / float(output.scale)]
-    c.need(weights.quantisation.axis == axis, f"its weights {weights} are not quantised by output channel")
+    along = scale.size == 1 or weights.quantisation.axis == axis
+    c.need(along, f"its weights {weights} are not quantised by output channel")
     return [float(source.scale) * float(s) / float(output.scale) for s in scale]
 
 

@@ -171,8 +171,7 @@ class SquaredDifference(Widened):
     def factors(self, a: Tensor, b: Tensor, output: Tensor) -> tuple[Multiplier, Multiplier, Multiplier]:
         factor_a, factor_b, _ = super().factors(a, b, output)
         twice = 2 * max(float(a.scale), float(b.scale))
-        # 2^14 times the output scale is rounded to single precision, as in TFLite
-        divisor = float(np.float32(1 << (2 * self.shift)) * output.scale)
+        divisor = (1 << (2 * self.shift)) * float(output.scale)
         return factor_a, factor_b, quantize_multiplier(twice * twice / divisor)
 
     def __call__(self, a: int, b: int) -> int:

@@ -32,8 +32,7 @@ def batch_matmul(c: Context) -> None:
             "zero_a": a.zero_point,
             "zero_b": b.zero_point,
             "zero_out": output.zero_point,
-            # TFLite multiplies the two input scales in single precision
-            "scale": scale_of(float(a.scale * b.scale) / float(output.scale)),
+            "scale": scale_of(float(a.scale) * float(b.scale) / float(output.scale)),
         }
     c.program.call(c.operator, f"matmul_{kind}", parameters, (a.index, b.index), output.index, macs=output.size * depth)
 

@@ -38,8 +38,8 @@ class HouseData(Strict):
     seed: int = 7
     fingerprint_minutes: Positive = Field(30.0, description="length of each scripted walk")
     fingerprint_walks: PositiveInt = 2
-    living_minutes: Positive = Field(15.0, description="length of each free-living recording")
-    living_recordings: PositiveInt = 4
+    living_minutes: Positive = Field(10.0, description="length of each free-living recording")
+    living_recordings: PositiveInt = 8
 
 
 class CsvData(Strict):
@@ -81,6 +81,9 @@ class Training(Strict):
     lookahead_alpha: Fraction = 0.5
     patience: PositiveInt = 30
     gradient_clip: Positive | None = None
+    packet_loss: Fraction = Field(
+        0.0, description="augmentation: share of the steps at which a gateway is made silent, drawn anew every epoch"
+    )
 
 
 class Distillation(Strict):

@@ -190,6 +190,14 @@ class Mamba(nn.Module):
             x = layer(x)
         return self.head(self.norm(x))
 
+    def loss(self, scores: torch.Tensor, room: torch.Tensor) -> torch.Tensor:
+        """What training minimises: scores [B, T, R], room [B, T] -> cross-entropy, nats a step."""
+        return F.cross_entropy(scores.flatten(0, 1), room.flatten())
+
+    def decode(self, scores: torch.Tensor) -> torch.Tensor:
+        """The best room of every step: scores [B, T, R] -> [B, T]."""
+        return scores.argmax(-1)
+
     def initial_state(self, batch: int) -> list[State]:
         """The state at the start of a stream, one pair a layer."""
         return [layer.block.initial_state(batch) for layer in self.layers]

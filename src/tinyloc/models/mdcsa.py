@@ -70,7 +70,7 @@ class ConvAttention(nn.Module):
 class GatedResidualNetwork(nn.Module):
     """Fuses a context into x through a gate that can close (Lim et al., Temporal Fusion Transformers, 2021, eq. 2-5).
 
-    At inference `fc2` and `gate` are one dense layer: there is nothing but dropout between them.
+    Nothing non-linear lies between `fc2` and `gate`: at inference they are one dense layer.
     """
 
     def __init__(self, d: int, dropout: float):
@@ -85,7 +85,7 @@ class GatedResidualNetwork(nn.Module):
 
     def forward(self, x: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         hidden = self.fc2(F.elu(self.fc1(x) + self.context(context)))
-        return self.norm(x + F.glu(self.gate(self.dropout(hidden)), -1))
+        return self.norm(x + self.dropout(F.glu(self.gate(hidden), -1)))
 
 
 class DualConvAttention(nn.Module):
@@ -150,3 +150,11 @@ class MDCSA(nn.Module):
         views = attend(views, views, views)
         merged = self.merge(views.reshape(n_windows, n_steps, -1))
         return self.head(self.dropout(self.norm(merged)))
+
+    def loss(self, scores: torch.Tensor, room: torch.Tensor) -> torch.Tensor:
+        """What training minimises: scores [B, T, R], room [B, T] -> nats a step."""
+        return self.crf.nll(scores, room)
+
+    def decode(self, scores: torch.Tensor) -> torch.Tensor:
+        """The most likely rooms: scores [B, T, R] -> [B, T]."""
+        return self.crf.viterbi(scores)

@@ -1,0 +1,85 @@
+"""A trained network with all that is needed to run it: weights, configuration, scaler, names."""
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import TypeAdapter
+from torch import nn
+
+from tinyloc.config import Model
+from tinyloc.data.windows import Scaler
+from tinyloc.errors import InputError
+from tinyloc.files import atomic
+from tinyloc.models import registry
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network in evaluation mode. `rooms` and `gateways` name its outputs and its RSSI inputs, in order."""
+
+    model: nn.Module
+    config: Model
+    scaler: Scaler
+    gateways: tuple[str, ...]
+    rooms: tuple[str, ...]
+
+    @property
+    def n_ap(self) -> int:
+        return len(self.gateways)
+
+    @property
+    def n_acc(self) -> int:
+        return len(self.scaler.acc_min)
+
+    @property
+    def n_rooms(self) -> int:
+        return len(self.rooms)
+
+
+def save(path: Path, trained: Trained) -> None:
+    """Write a checkpoint of tensors and plain values only: reading it runs no code."""
+    content = {
+        "format": FORMAT,
+        "state_dict": trained.model.state_dict(),
+        "model": trained.config.model_dump(mode="json"),
+        "n_ap": trained.n_ap,
+        "n_acc": trained.n_acc,
+        "n_rooms": trained.n_rooms,
+        "rooms": list(trained.rooms),
+        "gateways": list(trained.gateways),
+        "scaler": trained.scaler.to_dict(),
+    }
+    with atomic(path) as temporary:
+        torch.save(content, temporary)
+
+
+def load(path: Path) -> Trained:
+    """Read a checkpoint of `save`. Raises InputError: not there, not a checkpoint, of another format."""
+    content = _read(path)
+    config = TypeAdapter(Model).validate_python(content["model"])
+    model = registry.build(config, content["n_ap"], content["n_acc"], content["n_rooms"], seed=0)
+    model.load_state_dict(content["state_dict"])
+    return Trained(
+        model=model.eval(),
+        config=config,
+        scaler=Scaler.from_dict(content["scaler"]),
+        gateways=tuple(content["gateways"]),
+        rooms=tuple(content["rooms"]),
+    )
+
+
+def _read(path: Path) -> dict:
+    try:
+        content = torch.load(path, weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such checkpoint; train the model with `tinyloc train`") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError):
+        raise InputError(f"{path}: not a checkpoint of tinyloc, or cut short; train the model again") from None
+    version = content.get("format") if isinstance(content, dict) else None
+    if version != FORMAT:
+        raise InputError(f"{path}: checkpoint format {version!r}, this tinyloc reads {FORMAT}; train the model again")
+    return content

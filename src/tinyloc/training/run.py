@@ -1,0 +1,125 @@
+"""One fold of one model: scale, cut, fit, predict, and leave the files."""
+
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, fields
+from pathlib import Path
+
+from tinyloc import config
+from tinyloc.config import ForestModel, MambaModel, MdcsaModel, NeighboursModel, Neural
+from tinyloc.data.splits import Fold
+from tinyloc.data.windows import Scaler, Windows, cut
+from tinyloc.errors import InputError
+from tinyloc.files import atomic
+from tinyloc.models import registry
+from tinyloc.training import checkpoint
+from tinyloc.training.checkpoint import Trained
+from tinyloc.training.distil import SoftTargets
+from tinyloc.training.fit import Batches, Epoch, best, fit
+from tinyloc.training.predict import predict_steps
+from tinyloc.training.predictions import Predictions, read_notes, read_predictions, write_predictions
+
+Progress = Callable[[Epoch], None]
+
+
+def train_fold(
+    model: config.Model,
+    fold: Fold,
+    windows: config.Windows,
+    gateways: Sequence[str],
+    rooms: Sequence[str],
+    seed: int,
+    out: Path,
+    teacher: Path | None = None,
+    making: dict | None = None,
+    progress: Progress | None = None,
+) -> Predictions:
+    """Fit `model` on a fold and answer for the fold's test rows.
+
+    Leaves in `out`: predictions.npz, and for a network model.pt and history.csv. A fold that has all this of the same
+    `making` (anything that decides the weights, in words) is read and not fitted again; one that was half trained
+    is continued.
+    teacher: model.pt of the same fold; needed where the model's configuration has a `distillation`.
+    Raises InputError: a segment is too short for the windows, or the teacher is missing.
+    """
+    done = out / "predictions.npz"
+    if done.is_file() and read_notes(done).get("making") == making:
+        return read_predictions(done)[fold.name]
+    if isinstance(model, Neural):
+        rows = _network(model, fold, windows, gateways, rooms, seed, out, teacher, making, progress)
+    else:
+        rows = _baseline(model, fold, windows, gateways, rooms, seed)
+    write_predictions(done, {fold.name: rows}, making=making)
+    return rows
+
+
+def _baseline(
+    model: ForestModel | NeighboursModel,
+    fold: Fold,
+    windows: config.Windows,
+    gateways: Sequence[str],
+    rooms: Sequence[str],
+    seed: int,
+) -> Predictions:
+    """A baseline stops by no validation score, so the validation steps are its to train on."""
+    seen = [*fold.train, *fold.validation]
+    scaler = Scaler.fit(seen)
+    train = scaler.transform(cut(seen, windows.length, windows.train_hop))
+    asked = cut(fold.test, windows.length, windows.test_hop)
+    baseline = registry.build(model, len(gateways), train.acc.shape[-1], len(rooms), seed).fit(train)
+    return Predictions(asked.recording, asked.step, asked.target, baseline.predict(scaler.transform(asked)))
+
+
+def _network(
+    model: MdcsaModel | MambaModel,
+    fold: Fold,
+    windows: config.Windows,
+    gateways: Sequence[str],
+    rooms: Sequence[str],
+    seed: int,
+    out: Path,
+    teacher: Path | None,
+    making: dict | None,
+    progress: Progress | None,
+) -> Predictions:
+    scaler = Scaler.fit(fold.train)
+    length = model.train_length if isinstance(model, MambaModel) else windows.length
+    train = cut(fold.train, length, windows.train_hop)
+    validation = scaler.transform(cut(fold.validation, windows.length, windows.test_hop))
+    network = registry.build(model, len(gateways), train.acc.shape[-1], len(rooms), seed)
+    history = fit(
+        network,
+        scaler.transform(train),
+        validation,
+        model.training,
+        seed,
+        soft_targets=_soft_targets(model, train, teacher),
+        resume=out / "training.pt",
+        making=making,
+        progress=progress,
+    )
+    trained = Trained(network, model, scaler, tuple(gateways), tuple(rooms))
+    checkpoint.save(out / "model.pt", trained)
+    _write_history(out / "history.csv", history)
+    (out / "training.pt").unlink()
+    return predict_steps(trained, fold.test, windows)
+
+
+def _soft_targets(model: MdcsaModel | MambaModel, train: Windows, teacher: Path | None) -> SoftTargets | None:
+    """What the teacher says of the training windows (unscaled: the teacher scales for itself)."""
+    if model.distillation is None:
+        return None
+    if teacher is None:
+        raise InputError(f"teacher {model.distillation.teacher!r}: not trained on this fold; train it first")
+    trained = checkpoint.load(teacher)
+    seen = Batches.of(trained.scaler.transform(train))
+    return SoftTargets.of(trained.model, seen.rssi, seen.acc, model.distillation)
+
+
+def _write_history(path: Path, history: list[Epoch]) -> None:
+    chosen = best(history)
+    with atomic(path) as temporary, temporary.open("w", newline="") as file:
+        names = [f.name for f in fields(Epoch)]
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow([*names, "chosen"])
+        table.writerows([*astuple(epoch), int(epoch is chosen)] for epoch in history)

@@ -29,7 +29,7 @@ seeds: [0]
 datasets:
   house: {kind: house, fingerprint_minutes: 3, fingerprint_walks: 1, living_minutes: 3, living_recordings: 1}
 models:
-  neighbours: {family: neighbours}
+  neighbours: {family: neighbours, k: 7}
 """
 
 PARAMETERS = 'profile: str = "quick"  # a configuration\nroot: str = ""  # where its results lie'

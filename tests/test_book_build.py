@@ -65,7 +65,7 @@ def test_edited_code_is_executed_and_published(project: Project) -> None:
 
 
 def test_changed_model_trains_again_and_the_rest_of_the_stages_stay(project: Project) -> None:
-    project.edit(project.config, "{family: neighbours}", "{family: neighbours, k: 3}")
+    project.edit(project.config, "k: 7", "k: 3")
     run = project.make("--dry-run", "--quiet", "host")
     rules = {line.split()[0] for line in run.stdout.splitlines() if line.split()[1:] == ["1"]}
     assert {"train", "notebook", "html"} <= rules, run.stdout
@@ -84,6 +84,14 @@ def test_failed_cell_stops_the_build_and_is_named_last(project: Project) -> None
     assert project.page("01-chapter") == before
     assert not (project.root / "notebooks" / "01-chapter.ipynb").exists()
     assert (project.root / "logs" / "01-chapter.ipynb").is_file()
+
+
+def test_failed_stage_fails_again_though_the_last_book_is_there(project: Project) -> None:
+    project.edit(project.config, "k: 7", "k: 7000")  # more neighbours than there are windows
+    for _ in range(2):
+        run = project.make()
+        assert run.returncode != 0
+        assert "Error in rule train" in run.stdout
 
 
 def test_broken_reference_fails_every_time_and_keeps_the_last_good_book(project: Project) -> None:

@@ -181,4 +181,4 @@ def test_accuracy_against_ram_has_both_limits_and_every_way_of_counting(run):
     assert len(figure.axes) == 2
     assert {"32 KB", "64 KB"} <= texts(figure)
     named = {text.get_text() for text in figure.legends[0].get_texts()}
-    assert {ram.WEIGHTS, ram.ARENA, ram.PROGRAM, "student.int8", "forest (no RAM figure)"} <= named
+    assert {ram.WEIGHTS, ram.ARENA, ram.PROGRAM, "student", "forest (no RAM figure)"} <= named

@@ -38,6 +38,10 @@ def test_scores_have_a_row_an_entry_with_interval_and_parameters(run):
     assert table[tables.SCORE].str.fullmatch(r"\d+\.\d \(\d+\.\d – \d+\.\d\)").all()
 
 
+def test_a_table_of_models_without_parameters_has_no_such_column(run):
+    assert "parameters" not in tables.scores(comparison.summary(run[0][:1]))
+
+
 def test_a_score_without_an_interval_has_no_brackets():
     row = pd.Series({"macro_f1": 0.9, "low": np.nan, "high": np.nan})
     assert tables.with_interval(row) == "90.0"

@@ -7,7 +7,7 @@ import pandas as pd
 
 from tinyloc.config import Windows
 from tinyloc.data.windows import cut
-from tinyloc.report.figures.radio import Home
+from tinyloc.report.home import Home
 from tinyloc.report.numbers import KB, kilobytes, percent, span
 
 SCORE = "macro F1 (%), 95 % interval"
@@ -32,7 +32,7 @@ def recordings(homes: Sequence[Home], windows: Windows) -> pd.DataFrame:
                     "data set": home.name,
                     "phase": phase,
                     "recordings": len(steps),
-                    "rows (packet × gateway)": f"{sum(packets[s.recording] for s in steps):,}",
+                    "packets heard": f"{sum(packets[s.recording] for s in steps):,}",
                     "steps": f"{sum(map(len, steps)):,}",
                     "windows": f"{len(cut(steps, windows.length, windows.test_hop)):,}",
                     "gateways": len(home.gateways),
@@ -44,7 +44,7 @@ def recordings(homes: Sequence[Home], windows: Windows) -> pd.DataFrame:
 
 def scores(summary: pd.DataFrame) -> pd.DataFrame:
     """Entries side by side. summary: as `comparison.summary` gives it."""
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "data set": summary["dataset"],
             "model": summary["entry"],
@@ -53,6 +53,7 @@ def scores(summary: pd.DataFrame) -> pd.DataFrame:
             "accuracy (%)": [percent(a) for a in summary["accuracy"]],
         }
     )
+    return table if summary["parameters"].notna().any() else table.drop(columns="parameters")
 
 
 def exports(summary: pd.DataFrame, sizes: pd.DataFrame) -> pd.DataFrame:
@@ -113,10 +114,10 @@ def claims(verdicts: pd.DataFrame) -> pd.DataFrame:
     """The study's claims and what became of them. verdicts: as `claims.judge` gives it."""
     return pd.DataFrame(
         {
-            "claim": [f"{row['number']}. {row['claim']}" for _, row in verdicts.iterrows()],
+            "claim": [f"{row['number']}: {row['claim']}" for _, row in verdicts.iterrows()],
             "data set": verdicts["dataset"],
-            "evidence": verdicts["evidence"],
             "verdict": [f"**{v}**" for v in verdicts["verdict"]],
+            "evidence": verdicts["evidence"],
         }
     )
 

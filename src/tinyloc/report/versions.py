@@ -11,7 +11,7 @@ import yaml
 from tinyloc import provenance
 
 # beyond the libraries that a result records: those that decide how the book looks and runs
-BOOK = ("jupyter-book", "papermill", "snakemake", "matplotlib", "seaborn", "scipy")
+BOOK = ("jupyter-book", "papermill", "snakemake", "matplotlib", "scipy")
 PROGRAMS = ("qemu-system-arm", "arm-none-eabi-gcc", "gcc")
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from tinyloc.report.claims import CLOCK_HZ
 from tinyloc.report.comparison import Comparison
-from tinyloc.report.figures.radio import Home
+from tinyloc.report.home import Home
 from tinyloc.report.numbers import KB, kilobytes, percent, points, span
 
 NEAR_S = 10  # seconds around a change of room that count as the transition

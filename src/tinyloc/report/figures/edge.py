@@ -4,14 +4,19 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
 
 from tinyloc.report.figures.style import COLOURS, FONT, GREY, colours, markers, panels, styled
 from tinyloc.report.numbers import KB
 
 LIMITS_KB = (32, 64)
+DASHES = ("--", "-.", (0, (1, 1)))
 RAM_PARTS = {"arena": "arena", "state": "state", "static": "other static data", "stack_high_water": "stack"}
+HALF = 0.5 + 1e-3  # of a step: rounding alone is never further off
 MOST_POINTS = 4000  # of a scatter plot
 
 
@@ -25,15 +30,17 @@ def quantiser(values: np.ndarray, scale: float, zero_point: int) -> Figure:
     flat = np.ravel(values)
     level = np.clip(np.round(flat / scale) + zero_point, -128, 127)
     ax = axes[0, 0]
-    ax.bar(*_counts(level), width=1.0, color=COLOURS[0])
+    ax.bar(*np.unique(level, return_counts=True), width=1.0, color=COLOURS[0])
     ax.set(ylabel="values at the level", yscale="log")
     real = ax.secondary_xaxis("top", functions=(lambda q: scale * (q - zero_point), lambda r: r / scale + zero_point))
     real.set_xlabel("real value  r = S (q − Z)")
     error = (scale * (level - zero_point) - flat) / scale
+    clipped = (np.abs(error) > HALF).mean()
     axes[1, 0].plot(level, error, ".", color=COLOURS[1], ms=3, rasterized=True)
     for half in (-0.5, 0.5):
         axes[1, 0].axhline(half, color=GREY, lw=0.8, ls=":")
-    axes[1, 0].set(xlabel="level q (int8)", ylabel="error (S)", xlim=(-130, 130))
+    axes[1, 0].set(xlabel="level q (int8)", ylabel="error (S)", xlim=(-130, 130), ylim=(-1.2, 1.2))
+    axes[1, 0].set_title(f"{100 * clipped:.2f} % of the values lie outside the ruler and are clipped")
     return figure
 
 
@@ -73,14 +80,12 @@ def arena(report: Mapping) -> Figure:
     report: the compiler's `report.json`.
     """
     tensors = [t for t in report["tensors"] if t["region"] == "arena"]
-    largest = sorted(tensors, key=lambda t: -t["bytes"])[: len(COLOURS) - 1]
     figure, axes = panels(1, 4.2)
     ax = axes[0, 0]
-    for tensor in sorted(tensors, key=lambda t: t["bytes"], reverse=True):
+    for tensor in tensors:
         life = tensor["last"] - tensor["first"] + 1
         corner = (tensor["first"] - 0.5, tensor["offset"] / KB)
-        colour = COLOURS[largest.index(tensor)] if tensor in largest else "#c8c8c8"
-        ax.add_patch(Rectangle(corner, life, tensor["bytes"] / KB, facecolor=colour, edgecolor="white", lw=0.3))
+        ax.add_patch(Rectangle(corner, life, tensor["bytes"] / KB, facecolor=COLOURS[0], edgecolor="white", lw=0.6))
     last = max(t["last"] for t in tensors)
     ax.axhline(report["arena_bytes"] / KB, color="black", lw=1, ls=":")
     ax.set(xlim=(-1.5, last + 1.5), ylim=(0, 1.06 * report["arena_bytes"] / KB))
@@ -103,7 +108,8 @@ def memory(devices: pd.DataFrame) -> Figure:
         size = devices[f"ram.{part}"].to_numpy() / KB
         ax.barh(names, size, left=left, color=colour, label=label, height=0.55)
         left += size
-    ax.plot(devices["ram_limit"] / KB, names, "|", color="black", ms=26, mew=2, label="limit")
+    for y, limit in enumerate(devices["ram_limit"] / KB):
+        ax.vlines(limit, y - 0.4, y + 0.4, color="black", lw=2, label="limit" if y == 0 else None)
     for total, name in zip(left, names, strict=True):
         ax.text(total + 0.6, name, f"{total:.1f}", va="center", fontsize=FONT - 1)
     ax.set(xlabel="RAM (KB)", xlim=(0, None))
@@ -121,37 +127,40 @@ def accuracy_against_ram(points: pd.DataFrame, references: pd.DataFrame) -> Figu
     references: dataset, entry, macro_f1: models that were not put on a device, drawn as lines.
     """
     datasets = list(dict.fromkeys(points["dataset"]))
-    ways = list(dict.fromkeys(points["counted"]))
-    ink, shape = colours(dict.fromkeys(points["entry"])), markers(ways)
-    figure, axes = panels(len(datasets), 3.3, sharex=True)
+    model = {entry: entry.removesuffix(".int8").removesuffix(".float32") for entry in points["entry"]}
+    ink, shape = colours(model.values()), markers(points["counted"])
+    figure, axes = panels(len(datasets), 3.4, sharex=True)
     for ax, dataset in zip(axes[:, 0], datasets, strict=True):
         for limit in LIMITS_KB:
             ax.axvline(limit, color="black", lw=1, ls=":")
             ax.text(limit, 1.01, f"{limit} KB", transform=ax.get_xaxis_transform(), ha="center", fontsize=FONT - 1)
-        for i, (_, line) in enumerate(references[references["dataset"] == dataset].iterrows()):
-            ax.axhline(
-                100 * line["macro_f1"],
-                color=GREY,
-                lw=1.2,
-                ls=("--", "-.")[i % 2],
-                label=f"{line['entry']} (no RAM figure)",
-            )
+        for (_, line), dash in zip(references[references["dataset"] == dataset].iterrows(), DASHES, strict=False):
+            ax.axhline(100 * line["macro_f1"], color=GREY, lw=1.2, ls=dash, label=f"{line['entry']} (no RAM figure)")
         for _, point in points[points["dataset"] == dataset].iterrows():
-            f1 = 100 * point[["low", "macro_f1", "high"]].to_numpy(float)
+            low, f1, high = 100 * point[["low", "macro_f1", "high"]].to_numpy(float)
+            colour = ink[model[point["entry"]]]
             ax.errorbar(
-                point["ram"] / KB, f1[1], yerr=[[f1[1] - f1[0]], [f1[2] - f1[1]]], color=ink[point["entry"]],
-                marker=shape[point["counted"]], ms=7, lw=1.2, mec="white",
-            )  # fmt: skip
-        ax.set(xscale="log", ylabel="macro F1 (%)")
+                point["ram"] / KB,
+                f1,
+                yerr=[[f1 - low], [high - f1]],
+                color=colour,
+                marker=shape[point["counted"]],
+                mfc=colour if point["entry"].endswith(".int8") else "white",
+                ms=7,
+                lw=1.2,
+            )
+        ax.set_xscale("log", base=2)
+        ax.set(ylabel="macro F1 (%)")
         ax.set_title(dataset, pad=14)
-    axes[-1, 0].set_xlabel("RAM (KB, logarithmic)")
     axes[-1, 0].xaxis.set_major_formatter("{x:g}")
-    handles = [axes[0, 0].plot([], [], "-", lw=4, color=ink[entry], label=entry)[0] for entry in ink]
-    handles += [axes[0, 0].plot([], [], marker=shape[way], ls="", color=GREY, ms=7, label=way)[0] for way in ways]
-    handles += [line for line in axes[0, 0].get_lines() if str(line.get_label()).endswith("(no RAM figure)")]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    axes[-1, 0].set_xlabel("RAM (KB, each mark twice the one before)")
+    figure.legend(handles=_ram_legend(axes[0, 0], ink, shape), loc="outside lower center", ncols=2)
     return figure
 
 
-def _counts(level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return np.unique(level, return_counts=True)
+def _ram_legend(ax: Axes, ink: Mapping[str, str], shape: Mapping[str, str]) -> list[Artist]:
+    """Colour: the model; marker: what is counted; filled: int8; lines: the references already in `ax`."""
+    handles = [Patch(color=colour, label=name) for name, colour in ink.items()]
+    handles += [Line2D([], [], marker=m, ls="", color=GREY, mfc="white", ms=7, label=way) for way, m in shape.items()]
+    handles.append(Line2D([], [], marker="o", ls="", color=GREY, ms=7, label="filled: int8, hollow: float32"))
+    return handles + [line for line in ax.get_lines() if str(line.get_label()).endswith("(no RAM figure)")]

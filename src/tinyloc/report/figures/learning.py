@@ -30,6 +30,8 @@ def learning_curves(histories: pd.DataFrame) -> Figure:
             accuracy.plot(kept["epoch"], 100 * kept["validation_accuracy"], "o", color="black", ms=3.5)
         loss.set(yscale="log", ylabel="loss (nats a step)", title=dataset)
         accuracy.set(ylabel="validation accuracy (%)")
+    for ax in axes.flat:
+        ax.xaxis.get_major_locator().set_params(integer=True)
     for ax in axes[-1]:
         ax.set_xlabel("epoch")
     handles = [

@@ -1,34 +1,21 @@
 """Chapter 1: what the packets, and the steps made of them, look like."""
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from tinyloc.data.features import Steps
 from tinyloc.data.house import House
-from tinyloc.data.packets import Dataset
 from tinyloc.data.splits import Fold
 from tinyloc.report.figures.style import COLOURS, FONT, GREY, colours, markers, matrix, panels, styled
+from tinyloc.report.home import Home
 
 PARTS = {"train": COLOURS[0], "validation": COLOURS[1], "test": COLOURS[2]}
 FEWEST = 10  # steps behind a median
 # of a figure of segments and windows: where a row of it lies, in axis units
 SEGMENT_ROW, WINDOW_ROW, WINDOW_LANES = 1.2, 1.0, 8
-
-
-class Home(Protocol):
-    """A data set cut into steps and folds, as `Study.prepared` gives it."""
-
-    name: str
-    gateways: Sequence[str]
-    rooms: Sequence[str]
-    steps: Sequence[Steps]
-    folds: Sequence[Fold]
-    dataset: Dataset
 
 
 @styled
@@ -74,9 +61,20 @@ def house_plan(house: House) -> Figure:
     for room in house.rooms:
         ax.text((room.x0 + room.x1) / 2, (room.y0 + room.y1) / 2, room.name, ha="center", va="center")
     for name, (x, y) in house.gateways.items():
+        room = house.rooms[house.room_at(np.array([[x, y]]))[0]]
+        side = 1 if x < (room.x0 + room.x1) / 2 else -1  # the label lies towards the middle of the room
+        up = 1 if y < (room.y0 + room.y1) / 2 else -1
         ax.plot(x, y, marker="^", ms=9, color=COLOURS[3])
-        label = ax.annotate(name, (x, y), (0, -16), textcoords="offset points", ha="center", color=COLOURS[3])
-        label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8})
+        ax.annotate(
+            name,
+            (x, y),
+            (8 * side, 10 * up),
+            textcoords="offset points",
+            ha="left" if side > 0 else "right",
+            va="center",
+            fontsize=FONT - 1,
+            color=COLOURS[3],
+        )
     ax.set(xlabel="x (m)", ylabel="y (m)", aspect="equal")
     ax.grid(False)
     return figure

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 
 import matplotlib as mpl
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -12,8 +11,10 @@ from matplotlib.image import AxesImage
 WIDTH = 6.4  # inches; the text column of the book
 FONT = 10  # points at that width
 
-# Wong, "Points of view: Color blindness", Nature Methods 8 (2011), as seaborn orders it
-COLOURS = sns.color_palette("colorblind").as_hex()
+# after Wong, "Points of view: Color blindness", Nature Methods 8 (2011)
+COLOURS = (
+    "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9",
+)  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 GREY = "#6b6b6b"
 

@@ -1,6 +1,6 @@
 """Sentences with numbers in them: the book's prose never states a number that was not computed for it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -93,20 +93,24 @@ def transitions(timelines: Mapping[str, pd.DataFrame]) -> str:
 
 def arena(report: Mapping) -> str:
     """How well the arena is used. report: the compiler's `report.json`."""
-    lives = {}  # tensors that hand a buffer on to each other in place have one life and one address
-    for tensor in report["tensors"]:
-        if tensor["region"] == "arena":
-            life = (tensor["first"], tensor["last"], tensor["offset"])
-            lives[life] = max(tensor["bytes"], lives.get(life, 0))
-    last = max(end for _, end, _ in lives)
-    peak = max(
-        sum(size for (first, end, _), size in lives.items() if first <= call <= end) for call in range(-1, last + 1)
-    )
+    tensors = [t for t in report["tensors"] if t["region"] == "arena"]
+    calls = range(-1, 1 + max(t["last"] for t in tensors))
+    peak = max(_occupied(t for t in tensors if t["first"] <= call <= t["last"]) for call in calls)
     return (
-        f"{len(lives)} buffers, which side by side would need {kilobytes(sum(lives.values()))} KB, share an arena of "
-        f"{kilobytes(report['arena_bytes'])} KB. At the busiest call {kilobytes(peak)} KB are alive at the same time, "
+        f"{len(tensors)} tensors, which side by side would need {kilobytes(sum(t['bytes'] for t in tensors))} KB, share "
+        f"an arena of {kilobytes(report['arena_bytes'])} KB. At the busiest call {kilobytes(peak)} KB of it are in use, "
         "and no plan can do with less."
     )
+
+
+def _occupied(tensors: Iterable[Mapping]) -> int:
+    """Bytes that tensors cover together: a view of another tensor, or one written in place, covers nothing new."""
+    covered = end = 0
+    for tensor in sorted(tensors, key=lambda t: t["offset"]):
+        stop = tensor["offset"] + tensor["bytes"]
+        covered += max(0, stop - max(end, tensor["offset"]))
+        end = max(end, stop)
+    return covered
 
 
 def agreement(runs: pd.DataFrame) -> str:

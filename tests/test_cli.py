@@ -155,7 +155,9 @@ def test_qemu_and_cross_compiler_missing(tmp_path):
     np.savez(windows, **{tensor.name: inputs[:3]})
     programs = tmp_path / "bin"
     programs.mkdir()
-    refused(tinyloc("run", peers / "mlp_i8.tflite", windows, PATH=str(programs)), "arm-none-eabi-gcc", "apt-get install")
+    refused(
+        tinyloc("run", peers / "mlp_i8.tflite", windows, PATH=str(programs)), "arm-none-eabi-gcc", "apt-get install"
+    )
     for found in (p for folder in os.environ["PATH"].split(":") for p in Path(folder).glob("*")):
         link = programs / found.name
         if "qemu" not in found.name and not link.is_symlink():

@@ -116,7 +116,7 @@ def test_agreement_says_bits_only_where_they_are_the_same(run):
     assert "at most 2e-06 away from TFLite Micro" in words.agreement(results.devices([apart]))
 
 
-def test_the_arena_in_words_counts_shared_buffers_once():
+def test_the_arena_in_words_counts_shared_bytes_once():
     def tensor(offset, size, first, last, region="arena"):
         return {"region": region, "offset": offset, "bytes": size, "first": first, "last": last}
 
@@ -125,13 +125,14 @@ def test_the_arena_in_words_counts_shared_buffers_once():
         "tensors": [
             tensor(0, 2048, 0, 1),
             tensor(0, 1024, 0, 1),  # the same buffer, handed on in place
+            tensor(1024, 1024, 1, 1),  # a view of its end
             tensor(2048, 1024, 1, 2),
             tensor(0, 1024, 2, 3),
             tensor(0, 9999, 0, 3, region="state"),
         ],
     }
     text = words.arena(report)
-    assert text.startswith("3 buffers, which side by side would need 4.0 KB, share an arena of 3.0 KB.")
+    assert text.startswith("5 tensors, which side by side would need 6.0 KB, share an arena of 3.0 KB.")
     assert "At the busiest call 3.0 KB" in text
 
 

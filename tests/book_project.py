@@ -85,6 +85,16 @@ class Project:
         nbformat.write(chapter(), project.notebook)
         return project
 
+    @classmethod
+    def real(cls, folder: Path, config: str) -> "Project":
+        """The repository's own chapters and pages, with a configuration of its own."""
+        project = cls(folder)
+        for name in ("workflow", "book", "notebooks"):
+            shutil.copytree(REPOSITORY / name, folder / name)
+        project.config.parent.mkdir()
+        project.config.write_text(config)
+        return project
+
     def copy(self, folder: Path) -> "Project":
         """The same state in another place, times included."""
         shutil.copytree(self.folder, folder, symlinks=True)

@@ -1,58 +1,26 @@
-"""Every notebook, run by papermill from first cell to last, on a study that is tiny but real, board included."""
+"""Every notebook, run by the workflow from first cell to last, on a study that is tiny but real, board included."""
 
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
+from book_project import Project
 
 from tinyloc.files import REPOSITORY
 from tinyloc.report import manifest
 from tinyloc.report.execute import execute
-from tinyloc.study import Study
 
-# One worker computes the study once for all of these.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("notebooks")]
+# One worker builds the book once for all of these and for test_book_pages.py.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tiny_book")]
 
-# `measured` stands for data that a reader does not have.
-CONFIG = """\
-name: tiny
-seeds: [0]
-datasets:
-  measured: {kind: csv, folder: nowhere, gateways: [one], rooms: [kitchen, hall]}
-  house: {kind: house, fingerprint_minutes: 5, fingerprint_walks: 1, living_minutes: 3, living_recordings: 2}
-windows: {train_hop: 5}
-models:
-  forest: {family: forest, trees: 10}
-  neighbours: {family: neighbours}
-  teacher: {family: mdcsa, d: 16, training: &brief {epochs: 2, batch: 16, learning_rate: 0.003, patience: 2}}
-  student: {family: mdcsa, d: 8, training: *brief}
-  student-distilled: {family: mdcsa, d: 8, training: *brief, distillation: {teacher: teacher}}
-  mamba: {family: mamba, d: 8, n_state: 4, training: *brief}
-exports:
-  - {model: student-distilled, kinds: [float32, int8], calibration_windows: 10}
-  - {model: mamba, kinds: [float32]}
-devices:
-  - {model: student-distilled, kind: int8, ram_kb: 64, windows: 10}
-  - {model: mamba, kind: float32, ram_kb: 32, windows: 10}
-"""
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
 by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of the study and of every notebook; a cell that fails fails here, with notebook and cell in its message."""
-    folder = tmp_path_factory.mktemp("study")
-    config = folder / "tiny.yaml"
-    config.write_text(CONFIG)
-    root = folder / "build"
-    for stage, arguments in Study.open(config, root, workers=1, progress=False).everything():
-        stage(*arguments)
-    for path in NOTEBOOKS:
-        parameters = {"profile": str(config), "root": str(root)}
-        execute(path, root / "notebooks" / path.name, root / "logs" / f"{path.stem}.log", parameters)
-    return root
+@pytest.fixture
+def root(tiny_book: Project) -> Path:
+    return tiny_book.root
 
 
 def outputs(root: Path, path: Path, kind: str) -> list[str]:
@@ -99,9 +67,9 @@ def test_every_claim_has_a_verdict_for_every_data_set(root):
     assert sum("**not tested here**" in line for line in lines if ",measured," in line) == 4
 
 
-def test_a_notebook_run_twice_makes_the_same_tables_and_figures(root):
+def test_a_notebook_run_twice_makes_the_same_tables_and_figures(tiny_book, root):
     before = {item.id: item.files for item in manifest.read(root)}
     path = REPOSITORY / "notebooks" / "07-results.ipynb"
-    parameters = {"profile": str(root.parent / "tiny.yaml"), "root": str(root)}
+    parameters = {"profile": str(tiny_book.config), "root": str(root)}
     execute(path, root / "notebooks" / path.name, root / "logs" / "again.log", parameters)
     assert {item.id: item.files for item in manifest.read(root)} == before

@@ -8,7 +8,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-import nbformat
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -94,34 +93,6 @@ def test_binder_installs_what_the_book_needs() -> None:
 # ── what is committed ────────────────────────────────────────────────────────────────────────────
 def test_no_tracked_file_is_large() -> None:
     assert [str(path) for path in tracked() if path.stat().st_size >= 1_000_000] == []
-
-
-def test_there_are_notebooks() -> None:
-    assert len(NOTEBOOKS) >= 7
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_is_committed_as_it_was_written(path: Path) -> None:
-    notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
-    nbformat.validate(notebook)
-    assert (notebook.nbformat, notebook.nbformat_minor) >= (4, 5)
-    assert set(notebook.metadata) <= {"kernelspec", "language_info"}
-    assert notebook.metadata.kernelspec.name == "python3"
-    ids = [cell.get("id") for cell in notebook.cells]
-    assert len(set(ids)) == len(ids) and all(ids)
-    for cell in notebook.cells:
-        assert set(cell.metadata) <= {"tags"}
-        if cell.cell_type == "code":
-            assert cell.outputs == []
-            assert cell.execution_count is None
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_takes_the_parameters_of_the_workflow(path: Path) -> None:
-    cells = nbformat.read(path, as_version=4).cells
-    (parameters,) = (cell for cell in cells if "parameters" in cell.metadata.get("tags", ()))
-    declared = re.findall(r"^(\w+): \w+ = .+?  # .+$", parameters.source, flags=re.MULTILINE)
-    assert {"profile", "root"} <= set(declared), "typed and commented, for `papermill --help-notebook`"
 
 
 def test_table_of_contents_has_every_page_once() -> None:

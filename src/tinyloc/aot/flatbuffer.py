@@ -9,6 +9,8 @@ import struct
 
 import numpy as np
 
+MAX_STRING = 4096  # bytes; converters join the names of fused operators, so names can be long
+
 
 class Corrupt(Exception):
     """The bytes are not the FlatBuffer they claim to be; the message says where."""
@@ -79,14 +81,19 @@ class Table:
         first, length = self.buffer.span(self.buffer.follow(position), 4)
         return [Table(self.buffer, self.buffer.follow(first + 4 * i)) for i in range(length)]
 
-    def vector(self, number: int, dtype: str) -> np.ndarray:
-        """A vector of numbers as a (copied) array of NumPy type `dtype`; an absent one is empty."""
+    def vector(self, number: int, dtype: str, limit: int) -> np.ndarray:
+        """A vector of at most `limit` numbers as a (copied) array of NumPy type `dtype`; an absent one is empty.
+
+        The limit matters because many tables may point to one vector.
+        """
         position = self._field(number)
         item = np.dtype(dtype).newbyteorder("<")
         if position is None:
             return np.zeros(0, item)
         first, length = self.buffer.span(self.buffer.follow(position), item.itemsize)
+        if length > limit:
+            raise Corrupt(f"the vector at byte {first - 4} has {length} items, and at most {limit} are expected")
         return np.frombuffer(self.buffer.data, item, length, first).copy()
 
     def string(self, number: int) -> str:
-        return self.vector(number, "u1").tobytes().decode("utf-8", errors="replace")
+        return self.vector(number, "u1", MAX_STRING).tobytes().decode("utf-8", errors="replace")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tinyloc.aot.graph import Tensor, Unsupported
+from tinyloc.aot.lower.layout import copy
 from tinyloc.aot.program import Call, Operand, Program
 
 ALIGNMENT = 16  # of every buffer, for word and vector loads
@@ -49,7 +50,8 @@ class Plan:
     arena_bytes: int
     state_bytes: int
     pairs: list[StatePair]
-    copies: list[StatePair] = field(default_factory=list)  # those not updated where they lie
+    copies: list[StatePair]  # those not updated where they lie
+    lives: dict[int, tuple[int, int]]  # tensor -> (first, last) use, before memory was shared in place
     _home: dict[int, tuple[str, Buffer]] = field(default_factory=dict, repr=False)
 
     def place(self, program: Program, operand: Operand) -> tuple[str, int]:
@@ -64,6 +66,8 @@ def plan(program: Program) -> Plan:
     pairs = state_pairs(program)
     _separate_outputs(program, pairs)
     buffers = _buffers(program)
+    lives = {tensor: (buffer.first, buffer.last) for tensor, buffer in buffers.items()}
+    _update_state_where_it_lies(program, buffers, pairs)
     _share_in_place(program, buffers, pairs)
     state, copies = _state(program, buffers, pairs)
     homes = {id(buffer) for buffer in state}
@@ -73,7 +77,7 @@ def plan(program: Program) -> Plan:
     arena_bytes = pack(arena)
     state_bytes = _stack(state)
     home = {tensor: ("state" if id(b) in homes else "arena", b) for tensor, b in buffers.items()}
-    return Plan(arena, state, arena_bytes, state_bytes, pairs, copies, home)
+    return Plan(arena, state, arena_bytes, state_bytes, pairs, copies, lives, home)
 
 
 def state_pairs(program: Program) -> list[StatePair]:
@@ -94,7 +98,7 @@ def _kind(tensor: Tensor) -> tuple:
 
 
 def _separate_outputs(program: Program, pairs: list[StatePair]) -> None:
-    """Copy an output that is nothing but (a view of) a state input: the state's memory changes before it is read."""
+    """Copy, before the first call, a state input that is an output too: its memory changes before that is read."""
     states = {pair.state.index for pair in pairs}
     own = {pair.next.index: pair.state.index for pair in pairs}
     for output in sorted(set(program.graph.outputs)):
@@ -103,8 +107,7 @@ def _separate_outputs(program: Program, pairs: list[StatePair]) -> None:
         root = program.storage(output)
         if root.tensor in states and root != Operand(own.get(output, -1)):
             del program.views[output]
-            tensor = program.tensors[output]
-            program.call(None, "copy", {"bytes": tensor.bytes}, (root,), output)
+            program.calls.insert(0, copy(program, root, output))
 
 
 def _buffers(program: Program) -> dict[int, Buffer]:
@@ -124,6 +127,8 @@ def _buffers(program: Program) -> dict[int, Buffer]:
         for operand in (*call.reads, call.write):
             touch(operand.tensor, time)
     for tensor in program.graph.outputs:
+        if program.tensors[program.storage(tensor).tensor].data is not None:
+            raise Unsupported(f"the output {program.tensors[tensor]} is a constant")
         touch(tensor, len(program.calls))
     return buffers
 
@@ -137,7 +142,8 @@ def _share_in_place(program: Program, buffers: dict[int, Buffer], pairs: list[St
     for time, call in enumerate(program.calls):
         written = program.storage(call.write.tensor)
         output = buffers[written.tensor]
-        for position in call.in_place:
+        # A state first: nothing but its next value may use that memory.
+        for position in sorted(call.in_place, key=lambda p: program.storage(call.reads[p].tensor).tensor not in heirs):
             root = program.storage(call.reads[position].tensor).tensor
             if root not in buffers or heirs.get(root, written) != written:
                 continue
@@ -156,8 +162,7 @@ def _may_take_over(
         source is not output
         and source.last == time
         and output.first == time
-        and root.offset == call.reads[position].offset == 0
-        and source.size == output.size
+        and root.offset == 0
         # another operand in the same memory must be the very same elements, read at the same step
         and all(buffers.get(other.tensor) is not source or other == root for other in others)
     )
@@ -170,30 +175,21 @@ def _merge(buffers: dict[int, Buffer], source: Buffer, output: Buffer) -> None:
         buffers[tensor] = source
 
 
+def _update_state_where_it_lies(program: Program, buffers: dict[int, Buffer], pairs: list[StatePair]) -> None:
+    """Write a new state over the old one if that has been read for the last time before."""
+    for pair in pairs:
+        old, new = buffers[pair.state.index], buffers[program.storage(pair.next.index).tensor]
+        if new.size == old.size and old.last < new.first:
+            _merge(buffers, old, new)
+
+
 def _state(
     program: Program, buffers: dict[int, Buffer], pairs: list[StatePair]
 ) -> tuple[list[Buffer], list[StatePair]]:
-    """The buffers that hold state, and the pairs whose new value must be copied there after the last call.
-
-    Where the new value is first written after the old one was last read, both share the state's memory.
-    """
-    held, copies = [], []
-    for pair in pairs:
-        old = buffers[pair.state.index]
-        root = program.storage(pair.next.index)
-        new = buffers[root.tensor]
-        if new is not old:
-            if root.offset == 0 and new.size == old.size and old.last < new.first and not _is_state(new, pairs):
-                _merge(buffers, old, new)
-            else:
-                copies.append(pair)
-        old.first, old.last = -1, len(program.calls)
-        held.append(old)
+    """The buffers that hold state, and the pairs whose new value must be copied there after the last call."""
+    held = [buffers[pair.state.index] for pair in pairs]
+    copies = [p for p, old in zip(pairs, held, strict=True) if buffers[program.storage(p.next.index).tensor] is not old]
     return held, copies
-
-
-def _is_state(buffer: Buffer, pairs: list[StatePair]) -> bool:
-    return any(pair.state.index in buffer.tensors for pair in pairs)
 
 
 def aligned(size: int) -> int:

@@ -27,7 +27,10 @@ def round_half_away(value: float) -> int:
 
 
 def quantize_multiplier(real: float) -> Multiplier:
-    """QuantizeMultiplier: the nearest 31-bit mantissa; a number below 2^-32 becomes 0."""
+    """QuantizeMultiplier: the nearest 31-bit mantissa; a number below 2^-32 becomes 0.
+
+    Raises OverflowError for a factor that no 32-bit value survives: scales that cannot belong together.
+    """
     if real == 0.0:
         return Multiplier(0, 0)
     fraction, exponent = math.frexp(real)
@@ -37,6 +40,8 @@ def quantize_multiplier(real: float) -> Multiplier:
         exponent += 1
     if exponent < -31:
         return Multiplier(0, 0)
+    if exponent > 30:
+        raise OverflowError(f"its scales ask for a factor of {real:.3g}")
     return Multiplier(mantissa, exponent)
 
 

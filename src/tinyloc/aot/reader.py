@@ -18,6 +18,7 @@ from tinyloc.errors import InputError
 
 MAX_RANK = 6
 MAX_ELEMENTS = 1 << 26  # far beyond any microcontroller; keeps a damaged shape from asking for gigabytes
+MAX_OPERANDS = 1024
 
 
 def read(path: Path) -> Graph:
@@ -51,6 +52,7 @@ class _Reader:
             raise Corrupt(f"its schema version is {version}, not {schema.SCHEMA_VERSION}")
         self.buffers = self.model.tables(4)
         self.constants: dict[int, np.ndarray] = {}  # buffer number -> its bytes
+        self.constant_bytes = 0
 
     def graph(self) -> Graph:
         subgraphs = self.model.tables(2)
@@ -60,8 +62,8 @@ class _Reader:
         tensors = [self._tensor(i, table) for i, table in enumerate(subgraph.tables(0))]
         codes = [_operator_code(table) for table in self.model.tables(1)]
         operators = [_operator(i, table, codes, tensors) for i, table in enumerate(subgraph.tables(3))]
-        inputs = _indices(subgraph.vector(1, "i4"), len(tensors), "the list of inputs")
-        outputs = _indices(subgraph.vector(2, "i4"), len(tensors), "the list of outputs")
+        inputs = _indices(subgraph.vector(1, "i4", MAX_OPERANDS), len(tensors), "the list of inputs")
+        outputs = _indices(subgraph.vector(2, "i4", MAX_OPERANDS), len(tensors), "the list of outputs")
         _check_order(tensors, operators, inputs, outputs)
         return Graph(self.name, self.sha256, tensors, operators, inputs, outputs)
 
@@ -70,9 +72,9 @@ class _Reader:
         code = table.scalar(1, "b")
         if code not in DTYPES:
             raise Unsupported(f"tensor '{name}' has element type {code}, which tinyloc does not know")
-        shape = tuple(int(n) for n in table.vector(0, "i4"))
-        if len(shape) > MAX_RANK or any(n < 1 for n in shape) or prod(shape) > MAX_ELEMENTS:
-            raise Corrupt(f"tensor '{name}' has the impossible or unsupported shape {list(shape)[:8]}")
+        shape = tuple(int(n) for n in table.vector(0, "i4", MAX_RANK))
+        if any(n < 1 for n in shape) or prod(shape) > MAX_ELEMENTS:
+            raise Corrupt(f"tensor '{name}' has the impossible or unsupported shape {list(shape)}")
         if table.table(6) is not None:
             raise Unsupported(f"tensor '{name}' is sparse, which tinyloc does not support")
         quantisation = _quantisation(name, DTYPES[code], shape, table.table(4))
@@ -85,8 +87,7 @@ class _Reader:
         if number not in self.constants:
             if self.buffers[number].scalar(1, "Q") > 1:
                 raise Unsupported(f"the data of tensor '{name}' lie outside the FlatBuffer")
-            self.constants[number] = self.buffers[number].vector(0, "u1")
-            self._check_constants_fit()
+            self.constants[number] = self._constant(number)
         raw = self.constants[number]
         if raw.size == 0:
             return None
@@ -98,16 +99,20 @@ class _Reader:
             raise Corrupt(f"the constant '{name}' has values that are not finite")
         return values
 
-    def _check_constants_fit(self) -> None:
+    def _constant(self, number: int) -> np.ndarray:
+        raw = self.buffers[number].vector(0, "u1", len(self.file.data))
+        self.constant_bytes += raw.size
         # Overlapping buffers are how a small file could ask for a lot of memory.
-        if sum(raw.size for raw in self.constants.values()) > len(self.file.data):
+        if self.constant_bytes > len(self.file.data):
             raise Corrupt("its constants overlap")
+        return raw
 
 
 def _quantisation(name: str, dtype: str, shape: tuple[int, ...], table: Table | None) -> Quantisation | None:
     if table is None:
         return None
-    scale, zero_point = table.vector(2, "f4"), table.vector(3, "i8")
+    longest = max(shape, default=1)
+    scale, zero_point = table.vector(2, "f4", longest), table.vector(3, "i8", longest)
     if scale.size == 0:
         return None
     if table.table(5) is not None:
@@ -145,8 +150,8 @@ def _operator(index: int, table: Table, codes: list[tuple[str, int]], tensors: l
         raise Corrupt(f"operator {index} refers to operator code {number} of {len(codes)}")
     name, version = codes[number]
     where = f"operator {index} ({name})"
-    inputs = _indices(table.vector(1, "i4"), len(tensors), where, optional=True)
-    outputs = _indices(table.vector(2, "i4"), len(tensors), where)
+    inputs = _indices(table.vector(1, "i4", MAX_OPERANDS), len(tensors), where, optional=True)
+    outputs = _indices(table.vector(2, "i4", MAX_OPERANDS), len(tensors), where)
     if not outputs or not inputs:
         raise Corrupt(f"{where} has {len(inputs)} inputs and {len(outputs)} outputs")
     if name not in schema.OPERATORS.values():
@@ -163,10 +168,11 @@ def _options(name: str, where: str, table: Table) -> dict[str, object]:
         return {}
     options = table.table(4)
     if options is None:
-        return {field: default for field, (_, _, default) in spec.fields.items()}
-    if table.scalar(3, "B") != spec.union:
+        values = {field: default for field, (_, _, default) in spec.fields.items()}
+    elif table.scalar(3, "B") == spec.union:
+        values = {field: options.scalar(*spec.fields[field]) for field in spec.fields}
+    else:
         raise Corrupt(f"{where} carries the options of another operator")
-    values = {field: options.scalar(number, code, default) for field, (number, code, default) in spec.fields.items()}
     for field, meaning in (("activation", schema.ACTIVATIONS), ("padding", schema.PADDINGS)):
         if field in values:
             if values[field] not in meaning:

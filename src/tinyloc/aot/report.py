@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 from tinyloc import __version__
 from tinyloc.aot.kernels import sources_of
-from tinyloc.aot.plan import Buffer, Plan
+from tinyloc.aot.plan import Plan
 from tinyloc.aot.program import Program
 
 
@@ -59,7 +59,7 @@ class Report:
             weights_bytes=weights_bytes,
             macs=sum(row.macs for row in rows),
             operators=rows,
-            tensors=[*_tensors(program, plan.arena, "arena"), *_tensors(program, plan.state, "state")],
+            tensors=[*_tensors(program, plan, "arena"), *_tensors(program, plan, "state")],
             sources=["model.c", "model.h", *sources_of({call.kernel for call in program.calls})],
         )
 
@@ -107,17 +107,14 @@ def _operators(program: Program) -> list[OperatorRow]:
     return rows
 
 
-def _tensors(program: Program, buffers: list[Buffer], region: str) -> list[TensorRow]:
+def _tensors(program: Program, plan: Plan, region: str) -> list[TensorRow]:
     rows = []
-    for buffer in buffers:
+    for buffer in plan.arena if region == "arena" else plan.state:
         for index in buffer.tensors:
             tensor = program.tensors[index]
-            rows.append(
-                TensorRow(
-                    tensor.name, list(tensor.shape), tensor.dtype, region, buffer.offset, tensor.bytes,
-                    buffer.first, buffer.last,
-                )
-            )  # fmt: skip
+            first, last = plan.lives[index]
+            kind = (tensor.name, list(tensor.shape), tensor.dtype)
+            rows.append(TensorRow(*kind, region, buffer.offset, tensor.bytes, first, last))
     return rows
 
 

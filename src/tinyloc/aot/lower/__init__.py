@@ -14,6 +14,8 @@ LOWERINGS = {
     for name, lowering in module.LOWERINGS.items()
 }
 
+SEVERAL_OUTPUTS = {"SPLIT", "SPLIT_V", "UNPACK"}
+
 
 def lower(graph: Graph) -> Program:
     """Kernel calls for every operator of `graph`, in its order.
@@ -22,5 +24,10 @@ def lower(graph: Graph) -> Program:
     """
     program = Program(graph, list(graph.tensors))
     for operator in graph.operators:
-        LOWERINGS[operator.name](Context(program, operator))
+        context = Context(program, operator)
+        context.need(len(operator.outputs) == 1 or operator.name in SEVERAL_OUTPUTS, "it has more than one output")
+        try:
+            LOWERINGS[operator.name](context)
+        except OverflowError as error:
+            raise context.refuse(str(error)) from None
     return program

@@ -4,7 +4,14 @@ import numpy as np
 
 from tinyloc.aot.graph import Tensor
 from tinyloc.aot.lower.common import Context, array
-from tinyloc.aot.lower.dense import bias, dense_parameters, float_bias, integer_parameters, wrapped
+from tinyloc.aot.lower.dense import (
+    bias,
+    check_weights,
+    dense_parameters,
+    float_bias,
+    integer_parameters,
+    wrapped,
+)
 from tinyloc.aot.quantise import float_activation_range
 
 
@@ -19,6 +26,7 @@ def conv(c: Context) -> None:
     c.need(out_c % groups == 0, f"{out_c} output channels do not divide into {groups} groups")
     view = window(c, source, filter_h, filter_w, out_c)
     kind = c.kind(source, output)
+    check_weights(c, source, weights)
     zero = np.full(depth, source.zero_point, np.int8) if kind == "s8" else np.zeros(depth, np.float32)
     parameters = {
         "window": view,
@@ -50,6 +58,7 @@ def depthwise_conv(c: Context) -> None:
     c.need(one == 1 and out_c % in_c == 0, f"its weights {weights} do not fit {in_c} channels")
     view = window(c, source, filter_h, filter_w, out_c)
     kind = c.kind(source, output)
+    check_weights(c, source, weights)
     parameters = {
         "window": view,
         "batches": batches,

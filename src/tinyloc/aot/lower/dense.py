@@ -18,6 +18,7 @@ def fully_connected(c: Context) -> None:
     rows = source.size // depth
     c.need(output.size == rows * units, f"{output} does not hold {rows} rows of {units}")
     kind = c.kind(source, output)
+    check_weights(c, source, weights)
     parameters = {"rows": rows, "depth": depth, "units": units, "weights": array(weights.data)}
     parameters |= dense_parameters(c, source, weights, output, units)
     c.program.call(
@@ -53,17 +54,17 @@ def integer_parameters(c: Context, source: Tensor, weights: Tensor, output: Tens
 
 def factors(c: Context, source: Tensor, weights: Tensor, output: Tensor, axis: int) -> list[float]:
     """input scale x weight scale / output scale: one for the tensor, or one for each output channel (`axis`)."""
-    check_weights(c, weights)
     scale = weights.quantisation.scale
     along = scale.size == 1 or weights.quantisation.axis == axis
     c.need(along, f"its weights {weights} are not quantised by output channel")
     return [float(source.scale) * float(s) / float(output.scale) for s in scale]
 
 
-def check_weights(c: Context, weights: Tensor) -> None:
-    c.need(weights.dtype == "int8", f"there is no kernel for the weights {weights}")
-    c.need(weights.quantisation is not None, f"its weights {weights} have no scale")
-    c.need(not weights.quantisation.zero_point.any(), f"its weights {weights} have a zero point")
+def check_weights(c: Context, source: Tensor, weights: Tensor) -> None:
+    c.need(weights.dtype == source.dtype, f"there is no kernel for the weights {weights} and {source}")
+    if weights.dtype == "int8":
+        c.need(weights.quantisation is not None, f"its weights {weights} have no scale")
+        c.need(not weights.quantisation.zero_point.any(), f"its weights {weights} have a zero point")
 
 
 def unit_sums(weights: Tensor, units: int) -> np.ndarray:

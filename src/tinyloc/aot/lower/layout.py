@@ -8,9 +8,9 @@ from math import prod
 
 import numpy as np
 
-from tinyloc.aot.graph import Tensor
+from tinyloc.aot.graph import Tensor, Unsupported
 from tinyloc.aot.lower.common import SUFFIX, Context, collapse, dense_strides, padded
-from tinyloc.aot.program import Operand
+from tinyloc.aot.program import Call, Operand, Program
 
 LOOPS = 5  # of struct tl_move
 
@@ -27,15 +27,29 @@ def move(
     """Copy a box of `dims` elements; steps in elements."""
     c.need(dtype in SUFFIX, f"there is no kernel for {dtype}")
     dims, (steps_in, steps_out) = collapse(dims, steps_in, steps_out)
+    c.need(len(dims) <= LOOPS, "it moves along too many axes")
+    parameters = _box(dims, steps_in, steps_out)
+    c.program.call(c.operator, f"move_{SUFFIX[dtype]}", parameters, (source,), target, block="move")
+
+
+def _box(dims: list[int], steps_in: list[int], steps_out: list[int]) -> dict:
+    """The fields of a struct tl_move."""
     if not dims:
         dims, steps_in, steps_out = [1], [1], [1]
-    c.need(len(dims) <= LOOPS, "it moves along too many axes")
-    parameters = {
+    return {
         "dims": padded(dims, LOOPS, 1),
         "in": padded(steps_in, LOOPS, 0),
         "out": padded(steps_out, LOOPS, 0),
     }
-    c.program.call(c.operator, f"move_{SUFFIX[dtype]}", parameters, (source,), target, block="move")
+
+
+def copy(program: Program, source: Operand, target: int) -> Call:
+    """A call, of no operator, that makes tensor `target` from the bytes of `source`."""
+    tensor = program.tensors[target]
+    if tensor.dtype not in SUFFIX:
+        raise Unsupported(f"there is no kernel for {tensor.dtype}, to copy {tensor}")
+    parameters = _box([tensor.size], [1], [1])
+    return Call(f"move_{SUFFIX[tensor.dtype]}", parameters, (source,), Operand(target), None, block="move")
 
 
 def extract(c: Context, source: Tensor, output: Tensor, dims: list[int], start: int, steps: list[int]) -> None:

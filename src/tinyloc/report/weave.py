@@ -72,5 +72,11 @@ def _folded(injected: NotebookNode) -> NotebookNode:
         injected.source,
         id=injected.id,
         execution_count=injected.execution_count,
-        metadata={"tags": [INJECTED, "hide-input"]},
+        metadata={
+            "tags": [INJECTED, "hide-input"],
+            "mystnb": {
+                "code_prompt_show": "Show the parameters of this build",
+                "code_prompt_hide": "Hide the parameters of this build",
+            },
+        },
     )

@@ -72,7 +72,7 @@ class Windows(Strict):
 
 # ── models ───────────────────────────────────────────────────────────────────────────────────────
 class Training(Strict):
-    """RAdam inside Lookahead, early stopping on validation accuracy."""
+    """RAdam inside Lookahead, early stopping on validation accuracy. The defaults are the study's recipe."""
 
     epochs: PositiveInt = 300
     batch: PositiveInt = 1024
@@ -81,8 +81,11 @@ class Training(Strict):
     lookahead_alpha: Fraction = 0.5
     patience: PositiveInt = 30
     gradient_clip: Positive | None = None
-    packet_loss: Fraction = Field(
-        0.0, description="augmentation: share of the steps at which a gateway is made silent, drawn anew every epoch"
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="decoupled from the gradient, as in AdamW")
+    acc_shift: Annotated[float, Field(ge=0)] = Field(
+        0.0,
+        description="augmentation: standard deviation of a shift of each accelerometer column, one a window, "
+        "in units of the column's range",
     )
 
 

@@ -102,7 +102,13 @@ class _Fit:
         self.train, self.validation = Batches.of(train), Batches.of(validation)
         torch.manual_seed(seed)  # dropout draws from the global generator
         self.shuffle = torch.Generator().manual_seed(seed)
-        radam = torch.optim.RAdam(model.parameters(), lr=training.learning_rate, foreach=True)
+        radam = torch.optim.RAdam(
+            model.parameters(),
+            lr=training.learning_rate,
+            weight_decay=training.weight_decay,
+            decoupled_weight_decay=True,
+            foreach=True,
+        )
         self.optimiser = Lookahead(radam, training.lookahead_k, training.lookahead_alpha)
         self.history: list[Epoch] = []
         self.best_weights: dict[str, torch.Tensor] = {}
@@ -139,15 +145,15 @@ class _Fit:
         return total / n_windows
 
     def _loss(self, rows: torch.Tensor) -> torch.Tensor:
-        scores = self.model(self._lossy(self.train.rssi[rows]), self.train.acc[rows])
+        scores = self.model(self.train.rssi[rows], self._shifted(self.train.acc[rows]))
         loss = self.model.loss(scores, self.train.room[rows])
         return self.soft_targets.mix(loss, scores, rows) if self.soft_targets else loss
 
-    def _lossy(self, rssi: torch.Tensor) -> torch.Tensor:
-        """Augmentation: gateways that miss packets. Scaled to [0, 1], silence is 0."""
-        if not self.training.packet_loss:
-            return rssi
-        return rssi * (torch.rand_like(rssi) >= self.training.packet_loss)
+    def _shifted(self, acc: torch.Tensor) -> torch.Tensor:
+        """Augmentation: as if another person wore the device, at another angle. acc: [B, T, n_acc], scaled."""
+        if not self.training.acc_shift:
+            return acc
+        return acc + self.training.acc_shift * torch.randn(len(acc), 1, acc.shape[-1])
 
     @torch.no_grad()
     def _validate(self) -> tuple[float, float]:

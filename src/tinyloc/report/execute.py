@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE")
     arguments = parser.parse_args()
-    failure = arguments.log.with_suffix(".failed")
+    failure = Path(f"{arguments.log}.failed")
     failure.unlink(missing_ok=True)
     try:
         parameters = dict(text.split("=", 1) for text in arguments.parameter)

@@ -12,7 +12,7 @@ from tflite_writer import ModelWriter
 
 pytestmark = pytest.mark.slow
 
-SETTINGS = settings(max_examples=6, deadline=None, derandomize=True, database=None)
+SETTINGS = settings(max_examples=6, deadline=None, derandomize=True)
 ACTIVATIONS = st.integers(0, 3)  # NONE, RELU, RELU_N1_TO_1, RELU6
 BOTH = pytest.mark.parametrize("dtype", ["int8", "float32"])
 SIZES = st.integers(1, 7)
@@ -129,6 +129,19 @@ def test_conv(dtype, data):
     source = m.source((batches, size_h, size_w, groups * depth))
     weights, bias = m.weights(source, (units, filter_h, filter_w, depth), axis=0)
     result = m.result((batches, out_h, out_w, units), **m.spread(filter_h * filter_w * depth))
+    m.operator("CONV_2D", [source, weights, bias], [result], "Conv2D", **options)
+    check(m)
+
+
+@BOTH
+@pytest.mark.parametrize("dilation", [(1, 2), (2, 1), (2, 3)])
+def test_conv_with_dilation(dtype, dilation):
+    """Windows that lie inside the input, and windows that reach over every edge."""
+    m = Model(lambda strategy: 1, dtype)
+    source = m.input((1, 9, 9, 2), dtype, **({"scale": 0.1, "zero": 7} if dtype == "int8" else {}))
+    weights, bias = m.weights(source, (4, 3, 3, 2), axis=0)
+    result = m.output(m.tensor((1, 9, 9, 4), dtype, **({"scale": 1.0, "zero": -9} if dtype == "int8" else {})))
+    options = {"strideH": 1, "strideW": 1, "dilationHFactor": dilation[0], "dilationWFactor": dilation[1]}
     m.operator("CONV_2D", [source, weights, bias], [result], "Conv2D", **options)
     check(m)
 

@@ -1,10 +1,12 @@
-"""exp, log, tanh and the logistic function of the kernels against double precision."""
+"""The kernels' own mathematics: float functions against double precision, fixed point in C against Python."""
 
 import ctypes
 
 import numpy as np
 import pytest
 from aot_tools import gcc, kernel_objects
+
+from tinyloc.aot import fixed_point
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +64,36 @@ def test_limits(library):
             ("logistic", [-inf, -200, 0, 200, inf, nan], [0, 0, 0.5, 1, 1, nan]),
         ):
             np.testing.assert_array_equal(evaluate(library, name, np.array(given, np.float32)), expected)
+
+
+class Scale(ctypes.Structure):
+    _fields_ = (("multiplier", ctypes.c_int32), ("left", ctypes.c_uint8), ("right", ctypes.c_uint8))
+
+
+def test_fixed_point_reciprocal(library):
+    """1 / (1 + a): C and Python are the same bits, and right to 2^-28."""
+    random = np.random.default_rng(0)
+    for a in [0, 1, fixed_point.INT32_MAX, *map(int, random.integers(0, 2**31, 2000))]:
+        result = library.tl_one_over_one_plus(a)
+        assert result == fixed_point.one_over_one_plus(a)
+        assert abs(result / 2**31 - 1 / (1 + a / 2**31)) < 2.0**-28
+
+
+def test_fixed_point_inverse_square_root(library):
+    library.tl_inverse_sqrt.restype = Scale
+    random = np.random.default_rng(0)
+    values = (2 ** random.uniform(1, 31, 2000)).astype(np.int64)
+    for x in [0, 1, 2, 3, 4, (1 << 29) - 1, 1 << 29, fixed_point.INT32_MAX, *map(int, values)]:
+        scale = library.tl_inverse_sqrt(x)
+        assert (scale.multiplier, scale.left - scale.right) == fixed_point.inverse_sqrt(x)
+        real = scale.multiplier * 2.0 ** (-31 - scale.right)
+        assert abs(real * max(x, 1) ** 0.5 - 1) < 2e-6
+
+
+def test_fixed_point_functions_are_what_they_claim():
+    for a in np.linspace(-15.9, 15.9, 999):
+        raw = round(a * 2**27)
+        assert abs(fixed_point.tanh(raw, 4) / 2**31 - np.tanh(a)) < 1e-6
+        assert abs(fixed_point.logistic(raw, 4) / 2**31 - 1 / (1 + np.exp(-a))) < 1e-6
+    for a in np.linspace(-31.9, 0, 999):
+        assert abs(fixed_point.exp_on_negative_values(round(a * 2**26), 5) / 2**31 - np.exp(a)) < 1e-6

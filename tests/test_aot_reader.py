@@ -1,6 +1,5 @@
 """Reading .tflite: whole files, and every kind of damage."""
 
-import re
 import subprocess
 import sys
 import time
@@ -112,8 +111,8 @@ def test_unknown_operator_is_named_with_version_and_tensor(tmp_path):
     model = ModelWriter()
     x = model.input((1, 4), name="x")
     model.operator("CUMSUM", [x, x], [model.output(model.tensor((1, 4), name="sums"))], "Cumsum", version=3)
-    message = refused(tmp_path, model)
-    assert re.search(r"m\.tflite: operator 0 is builtin number 128, version 3, .*'sums' float32\[1, 4\]", message)
+    expected = "operator 0 (CUMSUM, version 3), which makes tensor 'sums' float32[1, 4]: tinyloc has no kernel for it"
+    assert expected in refused(tmp_path, model)
 
 
 def test_known_operator_of_unknown_type_is_named(tmp_path):

@@ -57,7 +57,7 @@ class _Reader:
     def graph(self) -> Graph:
         subgraphs = self.model.tables(2)
         if len(subgraphs) != 1:
-            raise Corrupt(f"it holds {len(subgraphs)} subgraphs, and one is expected")
+            raise Unsupported(f"it holds {len(subgraphs)} subgraphs; control flow is not supported")
         subgraph = subgraphs[0]
         tensors = [self._tensor(i, table) for i, table in enumerate(subgraph.tables(0))]
         codes = [_operator_code(table) for table in self.model.tables(1)]
@@ -140,8 +140,8 @@ def _operator_code(table: Table) -> tuple[str, int]:
     version = table.scalar(2, "i", 1)
     custom = table.string(1)
     if custom:
-        raise Unsupported(f"it uses the custom operator '{custom[:40]}', version {version}")
-    return schema.OPERATORS.get(code, f"number {code}"), version
+        return f"custom operator '{custom[:40]}'", version
+    return schema.OPERATORS[code] if 0 <= code < len(schema.OPERATORS) else f"builtin operator {code}", version
 
 
 def _operator(index: int, table: Table, codes: list[tuple[str, int]], tensors: list[Tensor]) -> Operator:
@@ -152,13 +152,8 @@ def _operator(index: int, table: Table, codes: list[tuple[str, int]], tensors: l
     where = f"operator {index} ({name})"
     inputs = _indices(table.vector(1, "i4", MAX_OPERANDS), len(tensors), where, optional=True)
     outputs = _indices(table.vector(2, "i4", MAX_OPERANDS), len(tensors), where)
-    if not outputs or not inputs:
-        raise Corrupt(f"{where} has {len(inputs)} inputs and {len(outputs)} outputs")
-    if name not in schema.OPERATORS.values():
-        raise Unsupported(
-            f"operator {index} is builtin {name}, version {version}, which tinyloc does not know; "
-            f"it makes tensor {tensors[outputs[0]]}"
-        )
+    if not outputs:
+        raise Corrupt(f"{where} has no output")
     return Operator(index, name, version, _options(name, where, table), inputs, outputs)
 
 

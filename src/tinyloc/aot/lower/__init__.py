@@ -25,6 +25,7 @@ def lower(graph: Graph) -> Program:
     program = Program(graph, list(graph.tensors))
     for operator in graph.operators:
         context = Context(program, operator)
+        context.need(operator.name in LOWERINGS, "tinyloc has no kernel for it")
         context.need(len(operator.outputs) == 1 or operator.name in SEVERAL_OUTPUTS, "it has more than one output")
         try:
             LOWERINGS[operator.name](context)

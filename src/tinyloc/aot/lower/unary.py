@@ -3,6 +3,7 @@
 An int8 function of one int8 becomes a table.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -70,6 +71,7 @@ def softmax(c: Context) -> None:
     c.same_size(source, output)
     depth = source.shape[-1] if source.shape else 1
     beta = c.options["beta"]
+    c.need(0 < beta < math.inf, f"its beta is {beta}")
     parameters = {"rows": source.size // depth, "depth": depth}
     if kind == "f32":
         parameters["beta"] = beta

@@ -163,8 +163,11 @@ def test_the_same_model_gives_the_same_files(tmp_path):
 
 def test_names_cannot_break_out_of_comments(tmp_path):
     m = ModelWriter()
-    x = m.input((1, 4), name='*/ int x = "y\n#error /* \\')
-    m.operator("NEG", [x], [m.output(m.tensor((1, 4), name="y"))], "Neg")
+    nasty = '*/ int x = "y\n#error /* \\'
+    x = m.input((1, 4), name=nasty)
+    state = m.input((1, 4), name=f"state/{nasty}")
+    m.operator("ABS", [state], [m.output(m.tensor((1, 4), name=f"next/{nasty}"))], "Abs")
+    m.operator("NEG", [x], [m.output(m.tensor((1, 4), name=nasty))], "Neg")
     compiled = Compiled(m.save(tmp_path / "m.tflite"), tmp_path / "c")
     assert_agree(compiled.run(np.ones((1, 4))), [-np.ones((1, 4), np.float32)])
 

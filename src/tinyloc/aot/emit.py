@@ -128,7 +128,7 @@ class Emitter:
             "address": self._address(Operand(tensor.index)),
             "value": value,
             "bytes": tensor.bytes,
-            "name": tensor.name,
+            "name": _in_comment(tensor.name),
         }
 
     def _copy(self, state: Tensor, new: Tensor) -> dict:
@@ -136,7 +136,7 @@ class Emitter:
             "target": self._address(Operand(state.index)),
             "source": self._address(Operand(new.index)),
             "bytes": state.bytes,
-            "name": state.name,
+            "name": _in_comment(state.name),
         }
 
 

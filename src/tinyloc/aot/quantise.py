@@ -14,6 +14,10 @@ from tinyloc.aot.graph import Tensor
 INT8_MIN, INT8_MAX = -128, 127
 
 
+class Unsuitable(Exception):
+    """Scales or zero points that an integer operator cannot have; the message says which and why."""
+
+
 class Multiplier(NamedTuple):
     """A positive real number as (mantissa / 2^31) 2^exponent, mantissa in [2^30, 2^31)."""
 
@@ -29,7 +33,7 @@ def round_half_away(value: float) -> int:
 def quantize_multiplier(real: float) -> Multiplier:
     """QuantizeMultiplier: the nearest 31-bit mantissa; a number below 2^-32 becomes 0.
 
-    Raises OverflowError for a factor that no 32-bit value survives: scales that cannot belong together.
+    Raises Unsuitable for a factor that no 32-bit value survives: scales that cannot belong together.
     """
     if real == 0.0:
         return Multiplier(0, 0)
@@ -41,8 +45,18 @@ def quantize_multiplier(real: float) -> Multiplier:
     if exponent < -31:
         return Multiplier(0, 0)
     if exponent > 30:
-        raise OverflowError(f"its scales ask for a factor of {real:.3g}")
+        raise Unsuitable(f"its scales ask for a factor of {real:.3g}")
     return Multiplier(mantissa, exponent)
+
+
+def scale_row(factor: Multiplier) -> tuple[int, int, int]:
+    """The initialiser of a struct tl_scale."""
+    return factor.mantissa, max(factor.exponent, 0), max(-factor.exponent, 0)
+
+
+def scale_of(real: float) -> tuple[int, int, int]:
+    """The initialiser of a struct tl_scale for a real factor."""
+    return scale_row(quantize_multiplier(real))
 
 
 def activation_range(activation: str, output: Tensor) -> tuple[int, int]:

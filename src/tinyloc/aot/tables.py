@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 
 from tinyloc.aot import fixed_point
-from tinyloc.aot.graph import Tensor, Unsupported
-from tinyloc.aot.quantise import INT8_MAX, INT8_MIN, input_radius, quantize_multiplier, round_half_away
+from tinyloc.aot.graph import Tensor
+from tinyloc.aot.quantise import INT8_MAX, INT8_MIN, Unsuitable, input_radius, quantize_multiplier, round_half_away
 
 INPUTS = range(INT8_MIN, INT8_MAX + 1)
 SOFTMAX_INTEGER_BITS = 5  # of the exponent
@@ -32,7 +32,7 @@ def tanh(source: Tensor, output: Tensor) -> np.ndarray:
 def logistic(source: Tensor, output: Tensor) -> np.ndarray:
     """LOGISTIC; TFLite fixes the output at scale 1/256, zero point -128."""
     if output.zero_point != INT8_MIN:
-        raise Unsupported(f"an int8 LOGISTIC must have output zero point -128, not {output.zero_point}")
+        raise Unsuitable(f"its output must have zero point -128, not {output.zero_point}")
     return _sigmoid_like(source, fixed_point.logistic, shift=23, offset=INT8_MIN)
 
 
@@ -87,7 +87,7 @@ def softmax_exp(source: Tensor, beta: float) -> np.ndarray:
     bits = SOFTMAX_INTEGER_BITS
     real = min(beta * float(source.scale) * (1 << (31 - bits)), (1 << 31) - 1.0)
     if real <= 1.0:
-        raise Unsupported(f"SOFTMAX of input scale {source.scale} times beta {beta} is too small for TFLite's format")
+        raise Unsuitable(f"input scale {source.scale} times beta {beta} is too small for TFLite's format")
     factor = quantize_multiplier(real)
     count = min(input_radius(bits, factor.exponent), 255) + 1
     scaled = [fixed_point.multiply(-d, factor.mantissa, factor.exponent) for d in range(count)]

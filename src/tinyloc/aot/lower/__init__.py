@@ -7,6 +7,7 @@ from tinyloc.aot.graph import Graph
 from tinyloc.aot.lower import conv, dense, elementwise, layout, matmul, pool, reduce, unary
 from tinyloc.aot.lower.common import Context
 from tinyloc.aot.program import Program
+from tinyloc.aot.quantise import Unsuitable
 
 LOWERINGS = {
     name: lowering
@@ -29,6 +30,6 @@ def lower(graph: Graph) -> Program:
         context.need(len(operator.outputs) == 1 or operator.name in SEVERAL_OUTPUTS, "it has more than one output")
         try:
             LOWERINGS[operator.name](context)
-        except OverflowError as error:
+        except Unsuitable as error:
             raise context.refuse(str(error)) from None
     return program

@@ -7,7 +7,7 @@ import numpy as np
 
 from tinyloc.aot.graph import Operator, Tensor, Unsupported
 from tinyloc.aot.program import Constant, Program
-from tinyloc.aot.quantise import Multiplier, quantize_multiplier
+from tinyloc.aot.quantise import scale_of
 
 SUFFIX = {"int8": "s8", "float32": "f32"}
 C_TYPE = {"int8": "int8_t", "float32": "float", "int32": "int32_t"}
@@ -89,21 +89,18 @@ class Context:
         self.need(a.size == b.size, f"{a} and {b} differ in size")
 
 
-def scale_row(factor: Multiplier) -> tuple[int, int, int]:
-    """The initialiser of a struct tl_scale."""
-    return factor.mantissa, max(factor.exponent, 0), max(-factor.exponent, 0)
-
-
-def scale_of(real: float) -> tuple[int, int, int]:
-    return scale_row(quantize_multiplier(real))
-
-
 def scales(reals: Sequence[float]) -> Constant:
     return Constant("struct tl_scale", np.array([scale_of(real) for real in reals], np.int64))
 
 
 def array(values: np.ndarray) -> Constant:
     return Constant(C_TYPE[values.dtype.name], values.reshape(-1))
+
+
+def call_table(c: Context, table: np.ndarray, source: Tensor) -> None:
+    """output = table[source + 128]"""
+    parameters = {"count": source.size, "table": array(table)}
+    c.program.call(c.operator, "table_s8", parameters, (source.index,), c.output.index, in_place=(0,))
 
 
 def dense_strides(shape: Sequence[int]) -> list[int]:

@@ -3,8 +3,9 @@
 import numpy as np
 
 from tinyloc.aot.graph import Tensor
-from tinyloc.aot.lower.common import Context, collapse, dense_strides, padded, scale_of
+from tinyloc.aot.lower.common import Context, collapse, dense_strides, padded
 from tinyloc.aot.lower.layout import move
+from tinyloc.aot.quantise import scale_of
 
 BATCH_LOOPS = 2  # outer and inner of struct tl_matmul_*
 

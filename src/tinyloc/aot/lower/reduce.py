@@ -3,8 +3,8 @@
 from math import prod
 
 from tinyloc.aot.graph import Tensor
-from tinyloc.aot.lower.common import Context, collapse, dense_strides, padded, scale_row
-from tinyloc.aot.quantise import Multiplier, quantize_multiplier
+from tinyloc.aot.lower.common import Context, collapse, dense_strides, padded
+from tinyloc.aot.quantise import Multiplier, quantize_multiplier, scale_row
 
 LOOPS = 2  # kept and summed, each, in struct tl_reduction
 

@@ -10,8 +10,7 @@ import numpy as np
 
 from tinyloc.aot import tables
 from tinyloc.aot.graph import Tensor
-from tinyloc.aot.lower.common import Context, array
-from tinyloc.aot.lower.elementwise import call_table
+from tinyloc.aot.lower.common import Context, array, call_table
 from tinyloc.aot.quantise import INT8_MAX, INT8_MIN, activation_range, float_activation_range
 
 Table = Callable[[Tensor, Tensor], np.ndarray]

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from report_tree import write_device, write_export, write_result
 
+from tinyloc.config import Training
 from tinyloc.report import comparison, ram, results, tables, words
 from tinyloc.report.numbers import kilobytes, percent, points, span
 
@@ -56,11 +57,13 @@ def test_exports_stand_beside_their_original(run):
 
 
 def test_device_parts_add_up_to_the_total(run):
-    table = tables.devices(results.devices(run[2]))
-    parts = table[["RAM: arena (KB)", "state (KB)", "static (KB)", "stack (KB)"]].astype(float).sum(axis=1)
-    assert np.allclose(parts, table["RAM in all (KB)"].astype(float), atol=0.2)
-    assert (table["instructions an inference"] == "4,999,990 – 5,000,000").all()
-    assert (table["limit (KB)"] == "64").all()
+    table = tables.devices(results.devices(run[2])).set_index("")
+    assert list(table) == ["shib: student.int8", "house: student.int8"]
+    for column in table:
+        ram_kb = table.loc[table.index.str.startswith("RAM: "), column].astype(float)
+        assert len(ram_kb) == 4 and ram_kb.sum() == pytest.approx(float(table.loc["RAM in all (KB)", column]), abs=0.2)
+    assert (table.loc["instructions, most"] == "5,000,000").all()
+    assert (table.loc["RAM, limit (KB)"] == "64").all()
 
 
 def test_ram_is_counted_in_three_ways_that_are_named(run):
@@ -88,9 +91,12 @@ def test_a_difference_says_whether_it_may_be_chance(tmp_path):
     sure = words.difference(comparison.compare(folders, "bad", "good"))
     assert "good is" in sure and "better than bad" in sure and "over 4 units" in sure
     assert "does not contain zero" in sure
+    mixed = {"1-1": 0.9, "2-1": 0.99, "2-2": 0.99, "3-1": 0.99, "4-1": 1.0}
+    folders.append(write_result(tmp_path, "shib", "mixed", mixed))
+    unsure = words.difference(comparison.compare(folders, "mixed", "good"))
+    assert "good is" in unsure and "contains zero, so this may be chance" in unsure
     folders.append(write_result(tmp_path, "shib", "same", 0.99))
-    unsure = words.difference(comparison.compare(folders, "same", "good"))
-    assert "0.0 points" in unsure and "contains zero, so this may be chance" in unsure
+    assert "same and good score the same in every unit" in words.difference(comparison.compare(folders, "same", "good"))
 
 
 def test_the_best_entry_is_named(run):
@@ -144,6 +150,12 @@ def test_transitions_count_wrong_answers_near_a_change_of_room():
     assert "4 of 100 answers are wrong, 50.0 % of them within 10 s" in text
     # the first 11 seconds, and 10 on either side of second 50
     assert "as are 32.0 % of all answers" in text
+
+
+def test_the_recipe_tells_of_augmentation_only_where_there_is_one():
+    plain, more = words.recipe(Training()), words.recipe(Training(acc_shift=0.3, weight_decay=0.01))
+    assert "learning rate 0.0001" in plain and "accelerometer" not in plain and "decay" not in plain
+    assert "0.3 of its range" in more and "decay by 0.01" in more
 
 
 def test_size_in_words_spans_data_sets():

@@ -72,26 +72,25 @@ def exports(summary: pd.DataFrame, sizes: pd.DataFrame) -> pd.DataFrame:
 
 
 def devices(runs: pd.DataFrame) -> pd.DataFrame:
-    """Runs on a board. runs: as `results.devices` gives it."""
-    return pd.DataFrame(
-        {
-            "data set": runs["dataset"],
-            "model": runs["entry"],
-            "core": runs["core"],
-            "flash: code (KB)": [kilobytes(f) for f in runs["flash.total"] - runs["flash.model"]],
-            "flash: model (KB)": [kilobytes(f) for f in runs["flash.model"]],
-            "RAM: arena (KB)": [kilobytes(r) for r in runs["ram.arena"]],
-            "state (KB)": [kilobytes(r) for r in runs["ram.state"]],
-            "static (KB)": [kilobytes(r) for r in runs["ram.static"]],
-            "stack (KB)": [kilobytes(r) for r in runs["ram.stack_high_water"]],
-            "RAM in all (KB)": [kilobytes(r) for r in runs["ram.total"]],
-            "limit (KB)": [f"{limit / KB:.0f}" for limit in runs["ram_limit"]],
-            "instructions an inference": [
-                span((row["instructions.min"], row["instructions.max"])) for _, row in runs.iterrows()
-            ],
-            "inferences": [f"{n:,}" for n in runs["windows"]],
+    """Runs on a board, a column each. runs: as `results.devices` gives it."""
+    columns = {
+        f"{run['dataset']}: {run['entry']}": {
+            "core": run["core"],
+            "flash: code (KB)": kilobytes(run["flash.total"] - run["flash.model"]),
+            "flash: model (KB)": kilobytes(run["flash.model"]),
+            "RAM: arena (KB)": kilobytes(run["ram.arena"]),
+            "RAM: state (KB)": kilobytes(run["ram.state"]),
+            "RAM: other static data (KB)": kilobytes(run["ram.static"]),
+            "RAM: stack, highest mark (KB)": kilobytes(run["ram.stack_high_water"]),
+            "RAM in all (KB)": kilobytes(run["ram.total"]),
+            "RAM, limit (KB)": f"{run['ram_limit'] / KB:.0f}",
+            "inferences": f"{run['windows']:,}",
+            "instructions, fewest": f"{run['instructions.min']:,}",
+            "instructions, most": f"{run['instructions.max']:,}",
         }
-    )
+        for _, run in runs.iterrows()
+    }
+    return pd.DataFrame(columns).rename_axis("").reset_index()
 
 
 def results(points: pd.DataFrame, references: pd.DataFrame) -> pd.DataFrame:

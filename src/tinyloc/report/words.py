@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from tinyloc.config import Training
 from tinyloc.report.claims import CLOCK_HZ
 from tinyloc.report.comparison import Comparison
 from tinyloc.report.home import Home
@@ -45,19 +46,42 @@ def size(name: str, d: int, folds: pd.DataFrame) -> str:
     parameters = span(folds["parameters"])
     kb = span(folds["parameters"] * 4 / KB, "{:,.0f}")
     return (
-        f"With $d = {d}$ the {name} has {parameters} parameters (the number of gateways and rooms decides), "
+        f"With a width d of {d} the {name} has {parameters} parameters (the number of gateways and rooms decides), "
         f"which is {kb} KB as float32."
     )
 
 
+def recipe(training: Training) -> str:
+    """How a network was trained, and by what the profile goes beyond the study's own recipe."""
+    lines = [
+        f"In this profile: batches of {training.batch} windows, learning rate {training.learning_rate:g}, Lookahead "
+        f"with k = {training.lookahead_k} and α = {training.lookahead_alpha:g}, at most {training.epochs} epochs, and "
+        f"a stop after {training.patience} without improvement."
+    ]
+    if training.weight_decay:
+        lines.append(f"Weights decay by {training.weight_decay:g} times the learning rate at every step.")
+    if training.acc_shift:
+        lines.append(
+            "An accelerometer also tells people and the way they wear the wristband apart, and a network that trusts "
+            "it fails on the next person. So the acceleration of each training window is shifted at random, with a "
+            f"standard deviation of {training.acc_shift:g} of its range."
+        )
+    return " ".join(lines)
+
+
 def difference(comparison: Comparison) -> str:
     """What a paired comparison says, and whether it says anything."""
+    ours, theirs = comparison.entry, comparison.against
     lines = []
     for _, row in comparison.intervals.iterrows():
-        units = comparison.units["dataset"].eq(row["dataset"]).sum()
-        better, worse = (comparison.entry, comparison.against)[:: 1 if row["mean"] >= 0 else -1]
-        found = f"{better} is {100 * abs(row['mean']):.1f} points of macro F1 better than {worse}"
-        lines.append(f"- **{row['dataset']}**: {found}; {_certainty(row, units, comparison)}.")
+        units = comparison.units.loc[comparison.units["dataset"] == row["dataset"], "difference"]
+        if units.eq(0).all():
+            found = f"{ours} and {theirs} score the same in every unit"
+        else:
+            better, worse = (ours, theirs) if row["mean"] >= 0 else (theirs, ours)
+            found = f"{better} is {100 * abs(row['mean']):.1f} points of macro F1 better than {worse}"
+            found += f"; {_certainty(row, len(units), comparison)}"
+        lines.append(f"- **{row['dataset']}**: {found}.")
     return "\n".join(lines)
 
 
@@ -97,9 +121,9 @@ def arena(report: Mapping) -> str:
     calls = range(-1, 1 + max(t["last"] for t in tensors))
     peak = max(_occupied(t for t in tensors if t["first"] <= call <= t["last"]) for call in calls)
     return (
-        f"{len(tensors)} tensors, which side by side would need {kilobytes(sum(t['bytes'] for t in tensors))} KB, share "
-        f"an arena of {kilobytes(report['arena_bytes'])} KB. At the busiest call {kilobytes(peak)} KB of it are in use, "
-        "and no plan can do with less."
+        f"{len(tensors)} tensors, which side by side would need {kilobytes(sum(t['bytes'] for t in tensors))} KB, "
+        f"share an arena of {kilobytes(report['arena_bytes'])} KB. At the busiest call {kilobytes(peak)} KB of it are "
+        "in use, and no plan can do with less."
     )
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from tinyloc.report.figures.style import COLOURS, FONT, GREY, colours, markers, matrix, panels, styled
 
 DODGE = 0.7  # of the distance between two folds, shared by the entries
-SLIGHT = 0.003  # probabilities below are drawn without a number
+SLIGHT = 0.0005  # smaller probabilities are written as powers of ten
 
 
 @styled

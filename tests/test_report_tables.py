@@ -66,6 +66,18 @@ def test_device_parts_add_up_to_the_total(run):
     assert (table.loc["RAM, limit (KB)"] == "64").all()
 
 
+def test_seeds_of_one_model_share_a_column(tmp_path):
+    reports = []
+    for seed, total in ((0, 20_480), (1, 21_504)):
+        folder = write_export(write_result(tmp_path, "shib", "student.int8", 0.9, seed), 60_000, 40_000)
+        reports.append(write_device(folder, total, 64, 5_000_000 + seed))
+    runs = results.devices(reports)
+    table = tables.devices(runs).set_index("")["shib: student.int8"]
+    assert (table["RAM in all (KB)"], table["inferences"]) == ("20.0 – 21.0", "800")
+    assert (table["instructions, fewest"], table["instructions, most"]) == ("4,999,990", "5,000,001")
+    assert words.agreement(runs).count("\n") == words.budget(runs, 1.0).count("- **") - 1 == 0
+
+
 def test_ram_is_counted_in_three_ways_that_are_named(run):
     found = ram.points(*run).set_index(["dataset", "entry", "counted"])["ram"]
     assert found["shib", "student", ram.WEIGHTS] == 4 * 25_600

@@ -62,8 +62,8 @@ def exports(summary: pd.DataFrame, sizes: pd.DataFrame) -> pd.DataFrame:
     groups = {key: part for key, part in sizes.groupby(["dataset", "entry"])}
     found = [groups.get((row["dataset"], row["entry"])) for _, row in summary.iterrows()]
     columns = {
-        ".tflite (KB)": lambda part: span(part["tflite_bytes"] / KB, "{:.1f}"),
-        "arena (KB)": lambda part: span(part["arena_bytes"] / KB, "{:.1f}"),
+        ".tflite (KB)": lambda part: _kb(part["tflite_bytes"]),
+        "arena (KB)": lambda part: _kb(part["arena_bytes"]),
         "agrees with PyTorch (%)": lambda part: span(100 * part["argmax_agreement"], "{:.2f}"),
     }
     for name, shown in columns.items():
@@ -72,23 +72,26 @@ def exports(summary: pd.DataFrame, sizes: pd.DataFrame) -> pd.DataFrame:
 
 
 def devices(runs: pd.DataFrame) -> pd.DataFrame:
-    """Runs on a board, a column each. runs: as `results.devices` gives it."""
+    """Runs on a board, a column each data set and entry; where seeds differ, both ends are shown.
+
+    runs: as `results.devices` gives it.
+    """
     columns = {
-        f"{run['dataset']}: {run['entry']}": {
-            "core": run["core"],
-            "flash: code (KB)": kilobytes(run["flash.total"] - run["flash.model"]),
-            "flash: model (KB)": kilobytes(run["flash.model"]),
-            "RAM: arena (KB)": kilobytes(run["ram.arena"]),
-            "RAM: state (KB)": kilobytes(run["ram.state"]),
-            "RAM: other static data (KB)": kilobytes(run["ram.static"]),
-            "RAM: stack, highest mark (KB)": kilobytes(run["ram.stack_high_water"]),
-            "RAM in all (KB)": kilobytes(run["ram.total"]),
-            "RAM, limit (KB)": f"{run['ram_limit'] / KB:.0f}",
-            "inferences": f"{run['windows']:,}",
-            "instructions, fewest": f"{run['instructions.min']:,}",
-            "instructions, most": f"{run['instructions.max']:,}",
+        f"{dataset}: {entry}": {
+            "core": ", ".join(part["core"].unique()),
+            "flash: code (KB)": _kb(part["flash.total"] - part["flash.model"]),
+            "flash: model (KB)": _kb(part["flash.model"]),
+            "RAM: arena (KB)": _kb(part["ram.arena"]),
+            "RAM: state (KB)": _kb(part["ram.state"]),
+            "RAM: other static data (KB)": _kb(part["ram.static"]),
+            "RAM: stack, highest mark (KB)": _kb(part["ram.stack_high_water"]),
+            "RAM in all (KB)": _kb(part["ram.total"]),
+            "RAM, limit (KB)": span(part["ram_limit"] / KB),
+            "inferences": f"{part['windows'].sum():,}",
+            "instructions, fewest": f"{part['instructions.min'].min():,}",
+            "instructions, most": f"{part['instructions.max'].max():,}",
         }
-        for _, run in runs.iterrows()
+        for (dataset, entry), part in runs.groupby(["dataset", "entry"], sort=False)
     }
     return pd.DataFrame(columns).rename_axis("").reset_index()
 
@@ -119,6 +122,10 @@ def claims(verdicts: pd.DataFrame) -> pd.DataFrame:
             "evidence": verdicts["evidence"],
         }
     )
+
+
+def _kb(sizes: pd.Series) -> str:
+    return span(sizes / KB, "{:.1f}")
 
 
 def _count(parameters: float | None) -> str:

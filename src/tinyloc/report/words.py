@@ -140,9 +140,10 @@ def _occupied(tensors: Iterable[Mapping]) -> int:
 def agreement(runs: pd.DataFrame) -> str:
     """Whether the board gave the reference's answers. runs: as `results.devices` gives it."""
     lines = []
-    for _, run in runs.iterrows():
-        same = "the same bits as" if run["bit_identical"] else f"at most {run['max_abs_difference']:.1g} away from"
-        lines.append(f"- **{run['dataset']}**, {run['entry']}: {run['windows']:,} inferences, {same} TFLite Micro.")
+    for (dataset, entry), part in runs.groupby(["dataset", "entry"], sort=False):
+        apart = part["max_abs_difference"].max()
+        same = "the same bits as" if part["bit_identical"].all() else f"at most {apart:.1g} away from"
+        lines.append(f"- **{dataset}**, {entry}: {part['windows'].sum():,} inferences, {same} TFLite Micro.")
     return "\n".join(lines)
 
 
@@ -150,10 +151,11 @@ def budget(runs: pd.DataFrame, bin_s: float) -> str:
     """Instructions against the cycles until the next answer is due, `bin_s` seconds later."""
     cycles = CLOCK_HZ * bin_s
     lines = [f"An answer is due every {bin_s:g} s, which at {CLOCK_HZ / 1e6:g} MHz is every {cycles:,.0f} cycles:\n"]
-    for _, run in runs.iterrows():
+    for (dataset, entry), part in runs.groupby(["dataset", "entry"], sort=False):
+        most = part["instructions.max"].max()
         lines.append(
-            f"- **{run['dataset']}**, {run['entry']}: at most {run['instructions.max']:,} instructions, "
-            f"{percent(run['instructions.max'] / cycles)} % of the cycles if each took one."
+            f"- **{dataset}**, {entry}: at most {most:,} instructions, {percent(most / cycles)} % of the cycles "
+            "if each took one."
         )
     return "\n".join(lines)
 

@@ -96,19 +96,20 @@ def arena(report: Mapping) -> Figure:
 
 @styled
 def memory(devices: pd.DataFrame) -> Figure:
-    """RAM of the compiled program, part by part, against the limit it was linked for.
+    """RAM of the compiled program, part by part, against the limit it was linked for; of seeds, the one with most.
 
     devices: one row a run, as `results.devices` gives it.
     """
-    figure, axes = panels(1, 1.2 + 0.45 * len(devices))
+    largest = devices.loc[devices.groupby(["dataset", "entry"], sort=False)["ram.total"].idxmax()]
+    names = [f"{row['dataset']}: {row['entry']}" for _, row in largest.iterrows()]
+    figure, axes = panels(1, 1.2 + 0.45 * len(names))
     ax = axes[0, 0]
-    names = [f"{row['dataset']}: {row['entry']}" for _, row in devices.iterrows()]
-    left = np.zeros(len(devices))
+    left = np.zeros(len(names))
     for (part, label), colour in zip(RAM_PARTS.items(), COLOURS, strict=False):
-        size = devices[f"ram.{part}"].to_numpy() / KB
+        size = largest[f"ram.{part}"].to_numpy() / KB
         ax.barh(names, size, left=left, color=colour, label=label, height=0.55)
         left += size
-    for y, limit in enumerate(devices["ram_limit"] / KB):
+    for y, limit in enumerate(largest["ram_limit"] / KB):
         ax.vlines(limit, y - 0.4, y + 0.4, color="black", lw=2, label="limit" if y == 0 else None)
     for total, name in zip(left, names, strict=True):
         ax.text(total + 0.6, name, f"{total:.1f}", va="center", fontsize=FONT - 1)

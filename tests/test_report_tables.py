@@ -164,10 +164,14 @@ def test_transitions_count_wrong_answers_near_a_change_of_room():
     assert "as are 32.0 % of all answers" in text
 
 
-def test_the_recipe_tells_of_augmentation_only_where_there_is_one():
-    plain, more = words.recipe(Training()), words.recipe(Training(acc_shift=0.3, weight_decay=0.01))
-    assert "learning rate 0.0001" in plain and "accelerometer" not in plain and "decay" not in plain
-    assert "0.3 of its range" in more and "decay by 0.01" in more
+def test_the_recipe_has_every_setting_beside_the_studys():
+    table = tables.recipe({"teacher": Training(learning_rate=0.003, epochs=2), "mamba": Training()}).set_index(
+        "setting"
+    )
+    assert len(table) == len(Training.model_fields)
+    assert list(table.loc["`learning_rate`"]) == ["0.0001", "0.003", "0.0001"]
+    assert list(table.loc["`epochs`"]) == ["300", "2", "300"]
+    assert list(table.loc["`gradient_clip`"]) == ["–", "–", "–"]
 
 
 def test_size_in_words_spans_data_sets():

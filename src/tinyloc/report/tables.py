@@ -1,11 +1,11 @@
 """Tables of the book: from tidy frames to what a page shows, numbers rounded and with their units in the header."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from tinyloc.config import Windows
+from tinyloc.config import Training, Windows
 from tinyloc.data.windows import cut
 from tinyloc.report.home import Home
 from tinyloc.report.numbers import KB, kilobytes, percent, span
@@ -54,6 +54,16 @@ def scores(summary: pd.DataFrame) -> pd.DataFrame:
         }
     )
     return table if summary["parameters"].notna().any() else table.drop(columns="parameters")
+
+
+def recipe(models: Mapping[str, Training]) -> pd.DataFrame:
+    """How networks are trained, a column each, beside the study's own recipe (the defaults of the configuration)."""
+    rows = {}
+    for name, field in Training.model_fields.items():
+        label = f"`{name}`" + (f" ({field.description})" if field.description else "")
+        values = {"study": field.default, **{model: getattr(training, name) for model, training in models.items()}}
+        rows[label] = {model: _setting(value) for model, value in values.items()}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("setting").reset_index()
 
 
 def exports(summary: pd.DataFrame, sizes: pd.DataFrame) -> pd.DataFrame:
@@ -122,6 +132,10 @@ def claims(verdicts: pd.DataFrame) -> pd.DataFrame:
             "evidence": verdicts["evidence"],
         }
     )
+
+
+def _setting(value: object) -> str:
+    return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _kb(sizes: pd.Series) -> str:

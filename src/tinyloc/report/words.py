@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from tinyloc.config import Training
 from tinyloc.report.claims import CLOCK_HZ
 from tinyloc.report.comparison import Comparison
 from tinyloc.report.home import Home
@@ -49,24 +48,6 @@ def size(name: str, d: int, folds: pd.DataFrame) -> str:
         f"With a width d of {d} the {name} has {parameters} parameters (the number of gateways and rooms decides), "
         f"which is {kb} KB as float32."
     )
-
-
-def recipe(training: Training) -> str:
-    """How a network was trained, and by what the profile goes beyond the study's own recipe."""
-    lines = [
-        f"In this profile: batches of {training.batch} windows, learning rate {training.learning_rate:g}, Lookahead "
-        f"with k = {training.lookahead_k} and α = {training.lookahead_alpha:g}, at most {training.epochs} epochs, and "
-        f"a stop after {training.patience} without improvement."
-    ]
-    if training.weight_decay:
-        lines.append(f"Weights decay by {training.weight_decay:g} times the learning rate at every step.")
-    if training.acc_shift:
-        lines.append(
-            "An accelerometer also tells people and the way they wear the wristband apart, and a network that trusts "
-            "it fails on the next person. So the acceleration of each training window is shifted at random, with a "
-            f"standard deviation of {training.acc_shift:g} of its range."
-        )
-    return " ".join(lines)
 
 
 def difference(comparison: Comparison) -> str:

@@ -344,6 +344,7 @@ def test_l2_normalization(dtype, data):
     fixed = {"scale": 1 / 128, "zero": 0} if dtype == "int8" else {}
     m.operator("L2_NORMALIZATION", [m.source(shape)], [m.result(shape, **fixed)], "L2Norm")
     check(m)
+    check(m, 0.0, 0.0)  # a row of zeros has no direction
 
 
 @pytest.mark.parametrize("name", ["MEAN", "SUM"])

@@ -13,6 +13,7 @@ from tinyloc.report.figures.style import COLOURS, FONT, GREY, colours, markers, 
 from tinyloc.report.home import Home
 
 PARTS = {"train": COLOURS[0], "validation": COLOURS[1], "test": COLOURS[2]}
+NEAR_NAME_M = 0.6  # on the plan
 FEWEST = 10  # steps behind a median
 # of a figure of segments and windows: where a row of it lies, in axis units
 SEGMENT_ROW, WINDOW_ROW, WINDOW_LANES = 1.2, 1.0, 8
@@ -63,7 +64,8 @@ def house_plan(house: House) -> Figure:
     for name, (x, y) in house.gateways.items():
         room = house.rooms[house.room_at(np.array([[x, y]]))[0]]
         side = 1 if x < (room.x0 + room.x1) / 2 else -1  # the label lies towards the middle of the room
-        up = 1 if y < (room.y0 + room.y1) / 2 else -1
+        above = y - (room.y0 + room.y1) / 2
+        up = np.sign(above or 1) * (1 if abs(above) < NEAR_NAME_M else -1)  # off the wall, and off the room's name
         ax.plot(x, y, marker="^", ms=9, color=COLOURS[3])
         ax.annotate(
             name,

@@ -3,6 +3,7 @@
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import is_zipfile
 
 import torch
 from pydantic import TypeAdapter
@@ -73,12 +74,15 @@ def load(path: Path) -> Trained:
 
 
 def _read(path: Path) -> dict:
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint; train the model with `tinyloc train`")
     try:
-        content = torch.load(path, weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such checkpoint; train the model with `tinyloc train`") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError):
-        raise InputError(f"{path}: not a checkpoint of tinyloc, or cut short; train the model again") from None
+        # torch writes zip archives, whose directory comes last; given anything else torch.load fails in many ways
+        content = torch.load(path, weights_only=True) if is_zipfile(path) else None
+    except (pickle.UnpicklingError, RuntimeError):
+        content = None
+    if content is None:
+        raise InputError(f"{path}: not a checkpoint of tinyloc, or cut short; train the model again")
     version = content.get("format") if isinstance(content, dict) else None
     if version != FORMAT:
         raise InputError(f"{path}: checkpoint format {version!r}, this tinyloc reads {FORMAT}; train the model again")

@@ -1,0 +1,140 @@
+"""A fold from steps to files, and predictions as files."""
+
+import csv
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from toy_rooms import GATEWAYS, ROOMS, fold, steps
+
+from tinyloc.config import Distillation, ForestModel, MambaModel, MdcsaModel, NeighboursModel, Training, Windows
+from tinyloc.data.windows import Scaler, cut
+from tinyloc.errors import InputError
+from tinyloc.training import checkpoint, run
+from tinyloc.training.predict import predict_steps, stream
+from tinyloc.training.predictions import Predictions, read_predictions, write_predictions
+
+TRAINING = Training(epochs=15, batch=8, learning_rate=0.05)
+WINDOWS = Windows(length=6)
+MDCSA = MdcsaModel(family="mdcsa", d=8, kernels=[1, 3], training=TRAINING)
+MAMBA = MambaModel(family="mamba", d=8, n_state=4, train_length=12, training=TRAINING)
+BASELINES = [ForestModel(family="forest", trees=10), NeighboursModel(family="neighbours")]
+family = pytest.mark.parametrize("config", [MDCSA, MAMBA, *BASELINES], ids=lambda c: c.family)
+
+train_fold = partial(run.train_fold, windows=WINDOWS, gateways=GATEWAYS, rooms=ROOMS, seed=0)
+
+
+@family
+def test_every_model_answers_for_the_same_rows(config, tmp_path):
+    rows = train_fold(config, fold(), out=tmp_path)
+    asked = cut(fold().test, WINDOWS.length, WINDOWS.test_hop)
+    assert (rows.recording == asked.recording).all() and (rows.step == asked.step).all()
+    assert (rows.y_true == asked.target).all()
+    assert (rows.y_true == rows.y_pred).mean() > 0.9
+
+
+@pytest.mark.parametrize("config", [MDCSA, MAMBA], ids=lambda c: c.family)
+def test_a_network_leaves_its_files(config, tmp_path):
+    rows = train_fold(config, fold(), out=tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["history.csv", "model.pt", "predictions.npz"]
+    with (tmp_path / "history.csv").open() as file:
+        history = list(csv.DictReader(file))
+    assert list(history[0]) == ["epoch", "train_loss", "validation_loss", "validation_accuracy", "chosen"]
+    assert [row["epoch"] for row in history] == [str(i + 1) for i in range(len(history))]
+    assert sum(int(row["chosen"]) for row in history) == 1
+    again = predict_steps(checkpoint.load(tmp_path / "model.pt"), fold().test, WINDOWS)
+    assert (again.y_pred == rows.y_pred).all() and (again.scores == rows.scores).all()
+
+
+@family
+def test_a_finished_fold_is_read_and_not_fitted_again(config, tmp_path, monkeypatch):
+    first = train_fold(config, fold(), out=tmp_path, making={"key": "k"})
+    monkeypatch.setattr(run.registry, "build", None)  # fitting again would need it
+    again = train_fold(config, fold(), out=tmp_path, making={"key": "k"})
+    assert (again.y_pred == first.y_pred).all() and again.parameters == first.parameters
+    with pytest.raises(TypeError):
+        train_fold(config, fold(), out=tmp_path, making={"key": "another"})
+
+
+def test_a_killed_fold_continues_to_the_same_answers(tmp_path):
+    expected = train_fold(MDCSA, fold(), out=tmp_path / "whole")
+
+    def kill(epoch):
+        if epoch.epoch == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_fold(MDCSA, fold(), out=tmp_path / "killed", progress=kill)
+    seen = []
+    found = train_fold(MDCSA, fold(), out=tmp_path / "killed", progress=seen.append)
+    assert seen[0].epoch == 4 and (found.scores == expected.scores).all()
+    histories = [(tmp_path / name / "history.csv").read_text() for name in ("whole", "killed")]
+    assert histories[0] == histories[1]
+
+
+def test_nothing_of_validation_and_test_reaches_the_scaler(tmp_path):
+    loud = replace(fold(), test=[replace(s, rssi=s.rssi + 500) for s in fold().test])
+    train_fold(MDCSA, loud, out=tmp_path)
+    expected = Scaler.fit(fold().train).to_dict()
+    assert checkpoint.load(tmp_path / "model.pt").scaler.to_dict() == expected
+
+
+def test_a_student_needs_its_teacher_and_learns_something_else_with_it(tmp_path):
+    student = MDCSA.model_copy(update={"distillation": Distillation(teacher="teacher", alpha=0.9)})
+    with pytest.raises(InputError, match="teacher 'teacher'"):
+        train_fold(student, fold(), out=tmp_path / "orphan")
+    train_fold(MDCSA, fold(), out=tmp_path / "teacher", seed=1)
+    alone = train_fold(MDCSA, fold(), out=tmp_path / "alone")
+    taught = train_fold(student, fold(), out=tmp_path / "taught", teacher=tmp_path / "teacher" / "model.pt")
+    assert not np.array_equal(alone.scores, taught.scores)
+    assert (taught.y_true == taught.y_pred).mean() > 0.9
+
+
+@pytest.fixture
+def streaming(tmp_path):
+    train_fold(MAMBA, fold(), out=tmp_path)
+    return checkpoint.load(tmp_path / "model.pt")
+
+
+def test_a_stream_is_the_model_one_step_at_a_time_from_a_fresh_state_in_every_segment(streaming):
+    recording = streaming.scaler.transform(steps("c", n_segments=3, length=20, seed=5))
+    expected = []
+    for segment in range(3):
+        state = streaming.model.initial_state(1)
+        for i in np.flatnonzero(recording.segment == segment):
+            now = [torch.from_numpy(x[i : i + 1]) for x in (recording.rssi, recording.acc)]
+            scores, state = streaming.model.step(*now, state)
+            expected.append(scores.detach().numpy()[0])
+    np.testing.assert_allclose(stream(streaming.model, recording), expected, atol=1e-5)
+
+
+def test_a_stream_remembers_what_lies_before_the_window(streaming):
+    recording = steps("c", n_segments=1, length=20, seed=5)
+    louder = replace(recording, rssi=recording.rssi + np.where(np.arange(20) < 5, 15, 0)[:, None].astype(np.float32))
+    before, after = (predict_steps(streaming, [r], Windows(length=6)) for r in (recording, louder))
+    late = before.step >= 12  # these windows begin after the change
+    assert not np.allclose(before.scores[late], after.scores[late], atol=1e-6)
+
+
+def predictions(n=4, scores=True):
+    values = np.arange(2.0 * n, dtype=np.float32).reshape(n, 2) if scores else None
+    return Predictions(np.full(n, "r1"), np.arange(n), np.arange(n) % 2, np.ones(n, np.int64), values, 12)
+
+
+@pytest.mark.parametrize("scores", [True, False])
+def test_predictions_are_read_back_fold_by_fold(scores, tmp_path):
+    folds = {"b": predictions(3, scores), "a": predictions(5, scores)}
+    write_predictions(tmp_path / "predictions.npz", folds)
+    found = read_predictions(tmp_path / "predictions.npz")
+    assert list(found) == ["b", "a"]
+    for name, rows in folds.items():
+        assert found[name].parameters == 12
+        for column in ("recording", "step", "y_true", "y_pred", "scores"):
+            assert np.array_equal(getattr(found[name], column), getattr(rows, column))
+
+
+def test_predictions_that_are_not_there_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"predictions\.npz: no such result"):
+        read_predictions(tmp_path / "predictions.npz")

@@ -4,17 +4,13 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
-from toy_rooms import GATEWAYS, ROOMS, fold, windows
+from toy_rooms import windows
 
-from tinyloc import config
-from tinyloc.config import Distillation, MambaModel, MdcsaModel, Training
-from tinyloc.errors import InputError
+from tinyloc.config import Distillation, MdcsaModel, Training
 from tinyloc.models import registry
-from tinyloc.training import checkpoint
 from tinyloc.training.distil import SoftTargets, soft_loss
 from tinyloc.training.fit import Epoch, best, fit
 from tinyloc.training.optim import Lookahead
-from tinyloc.training.run import train_fold
 
 SMALL = MdcsaModel(family="mdcsa", d=4, kernels=[1, 2], dropout=0.1)
 QUICK = Training(epochs=6, batch=16, learning_rate=0.01, patience=6, acc_shift=0.1)
@@ -131,43 +127,3 @@ def test_a_student_with_alpha_one_imitates_its_teacher():
     before = distance()
     fit(student, seen, unseen, Training(epochs=20, batch=16, learning_rate=0.01), 5, soft_targets=targets)
     assert distance() < 0.3 * before
-
-
-@pytest.mark.parametrize(
-    "model", [SMALL, MambaModel(family="mamba", d=4, n_state=2, train_length=6)], ids=["mdcsa", "mamba"]
-)
-def test_a_fold_leaves_its_files_and_is_not_fitted_again(tmp_path, model):
-    model = model.model_copy(update={"training": QUICK})
-    asked = config.Windows(length=6, train_hop=2)
-    options = dict(windows=asked, gateways=GATEWAYS, rooms=ROOMS, seed=0, out=tmp_path, making={"key": "a"})
-    rows = train_fold(model, fold(), **options)
-    assert {p.name for p in tmp_path.iterdir()} == {"predictions.npz", "model.pt", "history.csv"}
-    written = (tmp_path / "model.pt").stat().st_mtime_ns
-    again = train_fold(model, fold(), **options)
-    assert (tmp_path / "model.pt").stat().st_mtime_ns == written
-    assert (again.y_pred == rows.y_pred).all() and (again.step == rows.step).all()
-    train_fold(model, fold(), **{**options, "making": {"key": "b"}})
-    assert (tmp_path / "model.pt").stat().st_mtime_ns != written
-
-
-def test_a_distilled_model_wants_its_teacher(tmp_path):
-    model = SMALL.model_copy(update={"training": QUICK, "distillation": Distillation(teacher="teacher")})
-    with pytest.raises(InputError, match="teacher"):
-        train_fold(model, fold(), config.Windows(length=6), GATEWAYS, ROOMS, 0, tmp_path)
-
-
-def test_a_checkpoint_is_read_back_and_another_format_is_refused(tmp_path):
-    train_fold(
-        SMALL.model_copy(update={"training": QUICK}), fold(), config.Windows(length=6), GATEWAYS, ROOMS, 0, tmp_path
-    )
-    path = tmp_path / "model.pt"
-    assert checkpoint.load(path).rooms == ROOMS
-    content = torch.load(path, weights_only=True)
-    torch.save({**content, "format": 99}, path)
-    with pytest.raises(InputError, match="99"):
-        checkpoint.load(path)
-    path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(InputError, match="cut short"):
-        checkpoint.load(path)
-    with pytest.raises(InputError, match="no such checkpoint"):
-        checkpoint.load(tmp_path / "nowhere.pt")

@@ -1,5 +1,6 @@
 # make book   builds the book: environment, programs, the whole study, the pages
 # make test   runs the tests
+# make picture  renews the picture of the README from the results of `make book`
 # make clean  removes what was built (not .venv)
 #
 # Nothing else has to be done first. Variables:
@@ -17,7 +18,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 STARTED := $(shell date +%s)
 
-.PHONY: book test clean
+.PHONY: book test picture clean
 .DELETE_ON_ERROR:
 
 book: $(INSTALLED)
@@ -29,6 +30,9 @@ book: $(INSTALLED)
 test: $(INSTALLED)
 	@workflow/system-packages test
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+picture: book
+	@cp build/$(PROFILE)/figures/results.png docs/results.png
 
 clean:
 	rm -rf build .snakemake

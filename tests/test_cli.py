@@ -110,6 +110,24 @@ def test_configuration_key_that_does_not_exist(tmp_path):
     refused(tinyloc("train", "-c", path, "-d", "house", "-m", "forest"), "mine.yaml", "sedes", "seeds")
 
 
+@pytest.mark.parametrize(
+    ("models", "words"),
+    [
+        ("{m: {family: mdcsa, dd: 3}}", ("models.m.dd", "no such key")),
+        ("{m: {family: mdcsa, distillation: {teacher: t}}}", ("models.m.distillation.teacher", "'t'")),
+        (
+            "{t: {family: mdcsa}, m: {family: mamba, train_length: 60, distillation: {teacher: t}}}",
+            ("models.m.train_length", "60", "20"),
+        ),
+    ],
+    ids=["key", "teacher", "length"],
+)
+def test_models_that_cannot_be(tmp_path, models, words):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"name: mine\nseeds: [0]\ndatasets: {{house: {{kind: house}}}}\nmodels: {models}\n")
+    refused(tinyloc("train", "-c", path, "-d", "house", "-m", "m"), "mine.yaml", *words)
+
+
 def test_profile_dataset_and_model_that_do_not_exist():
     refused(tinyloc("train", "-c", "quikc", "-d", "house", "-m", "forest"), "quikc", "quick")
     refused(tinyloc("train", "-d", "castle", "-m", "forest"), "castle", "house")

@@ -172,6 +172,12 @@ class Config(Strict):
                 raise ValueError(f"models.{name}.distillation.teacher: no model is called {distillation.teacher!r}")
             if distillation and getattr(self.models[distillation.teacher], "distillation", None):
                 raise ValueError(f"models.{name}.distillation.teacher: {distillation.teacher!r} is itself distilled")
+            # the teacher answers for the student's own training windows, and MDCSA knows one length alone
+            length = getattr(model, "train_length", self.windows.length)
+            if distillation and length != self.windows.length:
+                raise ValueError(
+                    f"models.{name}.train_length: {length}, but its teacher sees {self.windows.length} steps"
+                )
         for i, export in enumerate(self.exports):
             if not isinstance(self.models.get(export.model), Neural):
                 raise ValueError(f"exports.{i}.model: no neural model is called {export.model!r}")

@@ -100,6 +100,17 @@ def test_an_absent_data_set_is_not_tested_and_says_so(study):
     assert list(table["number"]) == [1, 2, 3, 4]
 
 
+def test_the_evidence_tells_worse_from_uncertain(study):
+    right = {
+        **ALL_RIGHT,
+        "mamba.float32": 0.8,
+        "student-distilled.int8": {"1-1": 0.5, "2-1": 1, "2-2": 1, "3-1": 1, "4-1": 1},
+    }
+    evidence = study(right=right)[1].set_index("number")["evidence"]
+    assert evidence[3].endswith("against forest: worse")
+    assert evidence[2].endswith("against forest: not certain enough")
+
+
 def test_the_evidence_has_its_numbers(study):
     _, table = study()
     evidence = dict(zip(table["number"], table["evidence"], strict=True))

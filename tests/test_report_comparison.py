@@ -62,6 +62,11 @@ def test_every_data_set_with_both_entries_is_compared(tmp_path):
     assert list(comparison.compare(folders, "a", "b").intervals["dataset"]) == ["shib", "house"]
 
 
+def test_entries_of_one_data_set_stand_together(tmp_path):
+    folders = [write_result(tmp_path, d, e, 0.8) for e in ("a", "b") for d in ("shib", "house")]
+    assert list(comparison.summary(folders)["dataset"]) == ["shib", "shib", "house", "house"]
+
+
 def test_no_common_data_set_is_an_error(tmp_path):
     folders = [write_result(tmp_path, "shib", "a", 0.8), write_result(tmp_path, "house", "b", 0.8)]
     with pytest.raises(InputError, match="no data set has results of both 'a' and 'b'"):

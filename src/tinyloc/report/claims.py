@@ -67,10 +67,9 @@ class Evidence:
         mean, low, high = (points(interval[name]) for name in ("mean", "low", "high"))
         if np.isnan(interval["low"]):
             return Part(f"macro F1 {mean} points against {yardstick}, too few units for an interval", None)
-        return Part(
-            f"macro F1 {mean} points ({low} to {high}) against {yardstick}",
-            interval["low"] >= -MARGIN,
-        )
+        holds = interval["low"] >= -MARGIN
+        doubt = "" if holds else ": worse" if interval["high"] < -MARGIN else ": not certain enough"
+        return Part(f"macro F1 {mean} points ({low} to {high}) against {yardstick}{doubt}", holds)
 
     def shrinks(self, entry: str, original: str) -> Part:
         """Whether the `.tflite` of `entry` is more than SHRINK times smaller than the weights of `original`."""

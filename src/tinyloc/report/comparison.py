@@ -69,12 +69,12 @@ def summary(folders: Iterable[Path]) -> pd.DataFrame:
 
 
 def _group(folders: Iterable[Path]) -> dict[tuple[str, str], list[Path]]:
-    """Folders by (data set, entry), one a seed, in the order given."""
-    groups: dict[tuple[str, str], list[Path]] = {}
+    """Folders by (data set, entry), one a seed: data sets, and the entries of each, in the order given."""
+    groups: dict[str, dict[str, list[Path]]] = {}
     for folder in dict.fromkeys(folders):
         key = results.Key.of(folder)
-        groups.setdefault((key.dataset, key.entry), []).append(folder)
-    return groups
+        groups.setdefault(key.dataset, {}).setdefault(key.entry, []).append(folder)
+    return {(dataset, entry): seeds for dataset, entries in groups.items() for entry, seeds in entries.items()}
 
 
 def _units(folders: Sequence[Path]) -> statistics.Units:

@@ -10,8 +10,9 @@ def percent(fraction: float) -> str:
 
 
 def points(fraction: float) -> str:
-    """A difference of two fractions, in points, with its sign."""
-    return f"{100 * fraction:+.1f}".replace("-", "−")
+    """A difference of two fractions, in points, with its sign; one that rounds to nothing has none."""
+    text = f"{100 * fraction:+.1f}".replace("-", "−")
+    return "0.0" if text[1:] == "0.0" else text
 
 
 def kilobytes(size: float) -> str:

@@ -59,9 +59,7 @@ def difference(comparison: Comparison) -> str:
         if units.eq(0).all():
             found = f"{ours} and {theirs} score the same in every unit"
         else:
-            better, worse = (ours, theirs) if row["mean"] >= 0 else (theirs, ours)
-            found = f"{better} is {100 * abs(row['mean']):.1f} points of macro F1 better than {worse}"
-            found += f"; {_certainty(row, len(units), comparison)}"
+            found = f"{_leads(row['mean'], ours, theirs)}; {_certainty(row, len(units), comparison)}"
         lines.append(f"- **{row['dataset']}**: {found}.")
     return "\n".join(lines)
 
@@ -139,6 +137,13 @@ def budget(runs: pd.DataFrame, bin_s: float) -> str:
             "if each took one."
         )
     return "\n".join(lines)
+
+
+def _leads(difference: float, ours: str, theirs: str) -> str:
+    if points(difference) == "0.0":
+        return f"{ours} and {theirs} differ by less than a tenth of a point of macro F1"
+    better, worse = (ours, theirs) if difference > 0 else (theirs, ours)
+    return f"{better} is {points(abs(difference))[1:]} points of macro F1 better than {worse}"
 
 
 def _certainty(interval: pd.Series, units: int, comparison: Comparison) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from tinyloc.report.figures.style import COLOURS, FONT, GREY, colours, markers, matrix, panels, styled
+from tinyloc.report.figures.style import COLOURS, FONT, PALE, colours, markers, matrix, panels, styled
 
 DODGE = 0.7  # of the distance between two folds, shared by the entries
 SLIGHT = 0.0005  # smaller probabilities are written as powers of ten
@@ -141,7 +141,7 @@ def timeline(streams: Mapping[str, pd.DataFrame], rooms: Mapping[str, Sequence[s
     figure, axes = panels(len(streams), 2.6)
     for ax, (dataset, stream) in zip(axes[:, 0], streams.items(), strict=True):
         wrong = stream["y_true"] != stream["y_pred"]
-        ax.plot(stream["minute"], stream["y_true"], "s", color=GREY, ms=7, alpha=0.25, mew=0, label="true room")
+        ax.plot(stream["minute"], stream["y_true"], "s", color=PALE, ms=8, mew=0, label="true room")
         ax.plot(
             stream["minute"][~wrong], stream["y_pred"][~wrong], ".", color=COLOURS[0], ms=4, label="predicted, right"
         )

@@ -16,7 +16,7 @@ COLOURS = (
     "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9",
 )  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
-GREY = "#6b6b6b"
+GREY, PALE = "#6b6b6b", "#d4d4d4"
 
 RC = {
     "font.size": FONT,

@@ -35,12 +35,6 @@ def test_confusion_sums_folds_and_seeds(tmp_path):
     assert np.trace(counts) > 0.8 * counts.to_numpy().sum()
 
 
-def test_rooms_have_one_row_a_fold(tmp_path):
-    table = results.rooms([write_result(tmp_path, "shib", "teacher", 0.9)])
-    assert len(table) == len(SHIB) * len(ROOMS)
-    assert table["f1"].between(0, 1).all()
-
-
 def test_histories_keep_the_chosen_epoch(tmp_path):
     table = results.histories([write_result(tmp_path, "shib", "teacher", 0.9)])
     assert list(table.groupby("fold").size()) == [4] * len(SHIB)

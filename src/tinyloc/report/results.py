@@ -52,19 +52,6 @@ def folds(folders: Iterable[Path]) -> pd.DataFrame:
     return _gather(folders, rows)
 
 
-def rooms(folders: Iterable[Path]) -> pd.DataFrame:
-    """One row a fold and room: fold, room, f1 (NaN where the room was neither visited nor predicted)."""
-
-    def rows(folder: Path) -> list[dict]:
-        return [
-            {"fold": fold, "room": room, "f1": np.nan if f1 is None else f1}
-            for fold, scores in _json(folder / "metrics.json")["folds"].items()
-            for room, f1 in scores["per_room_f1"].items()
-        ]
-
-    return _gather(folders, rows)
-
-
 def confusion(folders: Iterable[Path]) -> pd.DataFrame:
     """Counts summed over the folds of all `folders` [R, R]: true room down, predicted room across."""
     metrics = [_json(folder / "metrics.json") for folder in folders]

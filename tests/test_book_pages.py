@@ -13,7 +13,8 @@ import pytest
 from book_project import REPOSITORY, Project
 from browser import Browser, Visit, chromium
 
-pytestmark = pytest.mark.slow
+# One worker builds the book once for all of these and for test_notebooks_run.py.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tiny_book")]
 
 CHAPTERS = sorted(path.stem for path in (REPOSITORY / "notebooks").glob("*.ipynb"))
 PROSE = sorted(path.stem for path in (REPOSITORY / "book").glob("*.md"))

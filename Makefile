@@ -27,9 +27,10 @@ book: $(INSTALLED)
 	@seconds=$$(($$(date +%s) - $(STARTED))); \
 	echo "The book: $(CURDIR)/build/$(PROFILE)/html/index.html ($$((seconds / 60)) min $$((seconds % 60)) s)"
 
+# By file and in order: a file's tests share what is built for them, and the longest ones come early.
 test: $(INSTALLED)
 	@workflow/system-packages test
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 picture: book
 	@cp build/$(PROFILE)/figures/results.png docs/results.png

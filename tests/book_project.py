@@ -69,31 +69,28 @@ class Project:
         self.intro = folder / "book" / "intro.md"
         self.config = folder / "configs" / "tiny.yaml"
 
-    @classmethod
-    def new(cls, folder: Path) -> "Project":
-        project = cls(folder)
-        shutil.copytree(REPOSITORY / "workflow", folder / "workflow")
-        shutil.copytree(REPOSITORY / "book" / "vendor", folder / "book" / "vendor")
+    def invent(self) -> None:
+        """Settings of the real book around one page and one notebook of our own."""
+        shutil.copytree(REPOSITORY / "workflow", self.folder / "workflow")
+        shutil.copytree(REPOSITORY / "book" / "vendor", self.folder / "book" / "vendor")
         for name in ("_config.yml", "logo.svg"):
-            shutil.copy(REPOSITORY / "book" / name, folder / "book")
-        (folder / "book" / "_toc.yml").write_text(TOC)
-        (folder / "book" / "references.bib").write_text(REFERENCES)
-        project.intro.write_text(INTRO + "\n```{bibliography}\n```\n")
-        project.config.parent.mkdir()
-        project.config.write_text(CONFIG)
-        project.notebook.parent.mkdir()
-        nbformat.write(chapter(), project.notebook)
-        return project
+            shutil.copy(REPOSITORY / "book" / name, self.folder / "book")
+        (self.folder / "book" / "_toc.yml").write_text(TOC)
+        (self.folder / "book" / "references.bib").write_text(REFERENCES)
+        self.intro.write_text(INTRO + "\n```{bibliography}\n```\n")
+        self.notebook.parent.mkdir()
+        nbformat.write(chapter(), self.notebook)
+        self._configure(CONFIG)
 
-    @classmethod
-    def real(cls, folder: Path, config: str) -> "Project":
-        """The repository's own chapters and pages, with a configuration of its own."""
-        project = cls(folder)
+    def take_all(self, config: str) -> None:
+        """The repository's own chapters and pages, with a configuration of our own."""
         for name in ("workflow", "book", "notebooks"):
-            shutil.copytree(REPOSITORY / name, folder / name)
-        project.config.parent.mkdir()
-        project.config.write_text(config)
-        return project
+            shutil.copytree(REPOSITORY / name, self.folder / name)
+        self._configure(config)
+
+    def _configure(self, config: str) -> None:
+        self.config.parent.mkdir()
+        self.config.write_text(config)
 
     def copy(self, folder: Path) -> "Project":
         """The same state in another place, times included."""

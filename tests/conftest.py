@@ -1,5 +1,8 @@
 """What several files of tests share."""
 
+import fcntl
+import shutil
+
 import pytest
 from book_project import Project
 
@@ -29,19 +32,31 @@ devices:
 
 
 @pytest.fixture(scope="session")
-def tiny_book(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def tiny_book(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
     """The real chapters over that study, built by the workflow as `make book` does; to be read, not to be changed.
 
-    The stages run in this process, which saves a dozen imports of torch and TensorFlow; the workflow finds them done.
-    Tests that use the book belong to the xdist group `tiny_book`, so that one worker builds it once.
+    The first worker that asks builds it for all. Its stages run in this process, which saves a dozen imports of torch
+    and TensorFlow; the workflow finds them done.
     """
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+    project, built = Project(shared / "tiny_book"), shared / "tiny_book.built"
+    with (shared / "tiny_book.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not built.exists():
+            _build(project)
+            built.touch()
+    return project
+
+
+def _build(project: Project) -> None:
     from tinyloc.study import Study
 
-    project = Project.real(tmp_path_factory.mktemp("tiny_book") / "repository", TINY)
+    shutil.rmtree(project.folder, ignore_errors=True)  # what another worker failed to build
+    project.take_all(TINY)
     study = Study.open(project.config, project.root, workers=1, progress=False)
     for stage, arguments in study.everything():
         stage(*arguments)
     run = project.make()
-    assert "Train" not in run.stdout
     assert run.returncode == 0, run.stdout
-    return project
+    assert "Train" not in run.stdout

@@ -8,13 +8,13 @@ import nbformat
 import pytest
 from book_project import Project
 
-# One worker builds the project once for all of these.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("book")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = Project.new(tmp_path_factory.mktemp("project") / "repository")
+    project = Project(tmp_path_factory.mktemp("project") / "repository")
+    project.invent()
     run = project.make()
     assert run.returncode == 0, run.stdout
     return project

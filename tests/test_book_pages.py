@@ -13,8 +13,7 @@ import pytest
 from book_project import REPOSITORY, Project
 from browser import Browser, Visit, chromium
 
-# One worker builds the book once for all of these and for test_notebooks_run.py.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tiny_book")]
+pytestmark = pytest.mark.slow
 
 CHAPTERS = sorted(path.stem for path in (REPOSITORY / "notebooks").glob("*.ipynb"))
 PROSE = sorted(path.stem for path in (REPOSITORY / "book").glob("*.md"))

@@ -12,8 +12,7 @@ from tinyloc.files import REPOSITORY
 from tinyloc.report import manifest
 from tinyloc.report.execute import execute
 
-# One worker builds the book once for all of these and for test_book_pages.py.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tiny_book")]
+pytestmark = pytest.mark.slow
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
 by_name = pytest.mark.parametrize("name", [path.name for path in NOTEBOOKS])

@@ -257,6 +257,33 @@ def reproduce(
     raise typer.Exit(code)
 
 
+@app.command()
+def reference(
+    config: ConfigOption = "quick",
+    root: RootOption = None,
+    write: Annotated[
+        Path | None, typer.Option("--write", help="Keep the scores of this run as references in a folder.")
+    ] = None,
+) -> None:
+    """Compare the results on disk with the reference run's; exit code 1 where they disagree beyond their intervals."""
+    from tinyloc.report import reference as references
+
+    study = _study(config, root, None)
+    folders = [folder for folder in study.scored() if (folder / "config.json").is_file()]
+    if not folders:
+        raise InputError(f"{study.root}: no results; compute them with `tinyloc reproduce`")
+    if write:
+        for path in references.write(folders, write):
+            typer.echo(path)
+        return
+    table = references.beside(folders, references.read(study.config.name))
+    apart = references.disagreements(table)
+    for line in apart:
+        typer.echo(line, err=True)
+    typer.echo(f"{len(table)} of {len(folders)} results have a reference, {len(apart)} of them disagree with it")
+    raise typer.Exit(1 if apart else 0)
+
+
 @contextmanager
 def _only_one(lock: Path) -> Iterator[None]:
     """Hold `lock`, which the system takes back when we die; Snakemake's own would outlast a kill and bar the next."""

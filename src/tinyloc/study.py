@@ -329,6 +329,12 @@ class Study:
                     yield from ((self.export, (dataset, e.model, kind, seed)) for kind in e.kinds)
                 yield from ((self.on_device, (dataset, d.model, d.kind, seed)) for d in self.config.devices)
 
+    def scored(self) -> list[Path]:
+        """The folders of all scored results of the configuration, computed or not, on the data that are here."""
+        entries = [*self.config.models, *(f"{e.model}.{kind}" for e in self.config.exports for kind in e.kinds)]
+        here = [dataset for dataset in self.config.datasets if dataset not in self.absent]
+        return [self._folder(dataset, entry, seed) for dataset in here for entry in entries for seed in self.seeds]
+
     def _folder(self, dataset: str, model: str, seed: int) -> Path:
         return self.root / "results" / dataset / model / f"seed{seed}"
 

@@ -30,13 +30,13 @@ def compare(folders: Iterable[Path], entry: str, against: str) -> Comparison:
 
     Raises InputError: no data set has both, or they were not scored on the same units.
     """
-    by_key = _group(folders)
+    by_key = group(folders)
     datasets = [d for d, e in by_key if e == entry and (d, against) in by_key]
     if not datasets:
         raise InputError(f"no data set has results of both {entry!r} and {against!r}; compute them first")
     units, intervals = [], []
     for dataset in datasets:
-        ours, theirs = (_units(by_key[dataset, e]) for e in (entry, against))
+        ours, theirs = (units_of(by_key[dataset, e]) for e in (entry, against))
         if ours.names != theirs.names:
             raise InputError(f"{dataset}: {entry!r} and {against!r} were scored on different units; compute them again")
         difference = ours.by_unit() - theirs.by_unit()
@@ -49,9 +49,9 @@ def compare(folders: Iterable[Path], entry: str, against: str) -> Comparison:
 def summary(folders: Iterable[Path]) -> pd.DataFrame:
     """One row a data set and entry: seeds, parameters, accuracy (mean over folds and seeds), macro_f1, low, high."""
     rows = []
-    for (dataset, entry), seeds in _group(folders).items():
+    for (dataset, entry), seeds in group(folders).items():
         folds = results.folds(seeds)
-        units = _units(seeds)
+        units = units_of(seeds)
         interval = statistics.interval(units.score, len(units.names))
         rows.append(
             {
@@ -68,7 +68,7 @@ def summary(folders: Iterable[Path]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _group(folders: Iterable[Path]) -> dict[tuple[str, str], list[Path]]:
+def group(folders: Iterable[Path]) -> dict[tuple[str, str], list[Path]]:
     """Folders by (data set, entry), one a seed: data sets, and the entries of each, in the order given."""
     groups: dict[str, dict[str, list[Path]]] = {}
     for folder in dict.fromkeys(folders):
@@ -77,7 +77,7 @@ def _group(folders: Iterable[Path]) -> dict[tuple[str, str], list[Path]]:
     return {(dataset, entry): seeds for dataset, entries in groups.items() for entry, seeds in entries.items()}
 
 
-def _units(folders: Sequence[Path]) -> statistics.Units:
+def units_of(folders: Sequence[Path]) -> statistics.Units:
     """folders: one entry on one data set, one folder a seed."""
     tables = [results.predictions(folder) for folder in folders]
     first = tables[0]

@@ -144,3 +144,20 @@ def _kb(sizes: pd.Series) -> str:
 
 def _count(parameters: float | None) -> str:
     return "–" if parameters is None or np.isnan(parameters) else f"{int(parameters):,}"
+
+
+def reference(beside: pd.DataFrame) -> pd.DataFrame:
+    """This run's scores next to the reference run's. beside: as `reference.beside` gives it."""
+    verdict = {True: "yes", False: "no", None: "other data"}
+    kept = beside[["reference", "reference_low", "reference_high"]].set_axis(["macro_f1", "low", "high"], axis=1)
+    return pd.DataFrame(
+        {
+            "data set": beside["dataset"],
+            "model": beside["entry"],
+            f"this run: {SCORE}": [with_interval(row) for _, row in beside.iterrows()],
+            f"reference: {SCORE}": [with_interval(row) for _, row in kept.iterrows()],
+            "seeds of the reference": beside["seeds"],
+            "its commit": beside["commit"],
+            "agree": [verdict[found] for found in beside["agrees"]],
+        }
+    )

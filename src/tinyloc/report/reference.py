@@ -1,0 +1,153 @@
+"""Reference results: scores that the authors' own runs left, committed as small files, beside the reader's.
+
+`reference/<profile>/<dataset>/<entry>.json` holds the scores of one entry with what made them (configuration, seeds,
+fingerprint of the data, commit, versions, wall time). There are no predictions and no recordings in it: a unit's name
+and its score are all that is kept of a test person.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tinyloc.errors import InputError
+from tinyloc.evaluation import statistics
+from tinyloc.files import read_json, shipped, write_json
+from tinyloc.report import comparison, results
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The scores of one entry on one data set, as fractions of macro F1."""
+
+    dataset: str
+    entry: str
+    seeds: tuple[int, ...]
+    mean: float
+    low: float  # NaN where one unit alone was tested
+    high: float
+    fingerprint: str  # of the data
+    commit: str
+
+    def agrees(self, mean: float, low: float, high: float) -> bool:
+        """Whether another run of the same study is beyond doubt not different from this one.
+
+        Either run's mean has to lie in the other's interval. That two intervals touch would be too little: the same
+        people were tested. Without intervals (one unit) only the same score agrees.
+        """
+        ours = np.nan_to_num([self.low, self.high], nan=self.mean)
+        theirs = np.nan_to_num([low, high], nan=mean)
+        return bool(ours[0] <= mean <= ours[1] or theirs[0] <= self.mean <= theirs[1])
+
+
+def folder_of(profile: str) -> Path:
+    """Where the references of a profile lie, or would."""
+    return shipped("reference") / profile
+
+
+def write(folders: Iterable[Path], out: Path) -> list[Path]:
+    """Keep the scores of result folders (`Study.fit`, `Study.export`), one file an entry; all its seeds together."""
+    return [
+        _write(dataset, entry, seeds, out / dataset / f"{entry}.json")
+        for (dataset, entry), seeds in comparison.group(folders).items()
+    ]
+
+
+def _write(dataset: str, entry: str, seeds: Sequence[Path], path: Path) -> Path:
+    units = comparison.units_of(seeds)
+    configs = [read_json(folder / "config.json") for folder in seeds]
+    made = {config["fingerprint"] for config in configs}
+    if len(made) != 1:
+        raise InputError(f"{dataset}/{entry}: its seeds were trained on different data; compute them again")
+    found = statistics.interval(units.score, len(units.names))
+    write_json(
+        path,
+        {
+            "format": FORMAT,
+            "dataset": dataset,
+            "entry": entry,
+            "seeds": [results.Key.of(folder).seed for folder in seeds],
+            "macro_f1": {name: None if np.isnan(value) else value for name, value in found.items()},
+            "macro_f1_by_unit": dict(zip(units.names, units.by_unit().tolist(), strict=True)),
+            "parameters": read_json(seeds[0] / "metrics.json")["parameters"],
+            "seconds": sum(read_json(folder / "timing.json")["seconds"] for folder in seeds),
+            "model": configs[0]["model"],
+            "windows": configs[0]["windows"],
+            "origin": configs[0]["origin"],
+            "fingerprint": configs[0]["fingerprint"],
+            "provenance": configs[0]["provenance"],
+        },
+    )
+    return path
+
+
+def read(profile: str) -> list[Reference]:
+    """The references of a profile; none where none were committed.
+
+    Raises InputError: a file is of another format.
+    """
+    return [_read(path) for path in sorted(folder_of(profile).rglob("*.json"))]
+
+
+def _read(path: Path) -> Reference:
+    kept = read_json(path)
+    if kept.get("format") != FORMAT:
+        raise InputError(f"{path}: format {kept.get('format')!r}, but this version reads {FORMAT}; take the file again")
+    score = {name: np.nan if value is None else value for name, value in kept["macro_f1"].items()}
+    return Reference(
+        dataset=kept["dataset"],
+        entry=kept["entry"],
+        seeds=tuple(kept["seeds"]),
+        **score,
+        fingerprint=kept["fingerprint"],
+        commit=kept["provenance"]["commit"],
+    )
+
+
+def beside(folders: Sequence[Path], references: Iterable[Reference]) -> pd.DataFrame:
+    """The reader's results and the references, one row an entry that both have.
+
+    Columns: dataset, entry; macro_f1, low, high (the reader's); reference, reference_low, reference_high, seeds,
+    commit; same_data; agrees (None where the data are others, because then nothing follows from a difference).
+    """
+    kept = {(r.dataset, r.entry): r for r in references}
+    groups = comparison.group(folders)
+    rows = []
+    for _, row in comparison.summary(folders).iterrows() if groups else ():
+        reference = kept.get((row["dataset"], row["entry"]))
+        if reference is None:
+            continue
+        config = read_json(groups[row["dataset"], row["entry"]][0] / "config.json")
+        same = config["fingerprint"] == reference.fingerprint
+        mine = {name: row[name] for name in ("macro_f1", "low", "high")}
+        rows.append(
+            {
+                "dataset": row["dataset"],
+                "entry": row["entry"],
+                **mine,
+                "reference": reference.mean,
+                "reference_low": reference.low,
+                "reference_high": reference.high,
+                "seeds": len(reference.seeds),
+                "commit": reference.commit,
+                "same_data": same,
+                "agrees": reference.agrees(*mine.values()) if same else None,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def disagreements(table: pd.DataFrame) -> list[str]:
+    """A line for each row of `beside` in which the two runs do not agree."""
+    if table.empty:
+        return []
+    return [
+        f"{row['dataset']}/{row['entry']}: macro F1 {row['macro_f1']:.4f}, but the reference (commit {row['commit']}) "
+        f"has {row['reference']:.4f} ({row['reference_low']:.4f} to {row['reference_high']:.4f})"
+        for _, row in table.iterrows()
+        if row["agrees"] is False
+    ]

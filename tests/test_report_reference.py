@@ -1,0 +1,78 @@
+"""Reference results: kept without anything about people, and compared only where the data are the same."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report_tree import write_result
+
+from tinyloc.errors import InputError
+from tinyloc.report import reference, tables
+
+
+def written(root: Path, right: float, seed: int = 0, fingerprint: str = "one", entry: str = "teacher") -> Path:
+    """A result folder with what `Study` adds to it."""
+    folder = write_result(root, "shib", entry, right, seed)
+    config = {
+        "model": {"family": "mdcsa"},
+        "windows": {"length": 20},
+        "origin": "made by a test",
+        "fingerprint": fingerprint,
+        "provenance": {"commit": "abc"},
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "timing.json").write_text(json.dumps({"seconds": 2.5, "workers": 1}))
+    return folder
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """References of two seeds, where `reference.read("quick")` finds them."""
+    monkeypatch.setattr(reference, "shipped", lambda folder: tmp_path / folder)
+    folders = [written(tmp_path / "authors", 0.9, seed) for seed in (0, 1)]
+    return reference.write(folders, reference.folder_of("quick"))[0]
+
+
+def test_a_reference_keeps_scores_and_their_making_and_no_predictions(kept: Path) -> None:
+    content = json.loads(kept.read_text())
+    assert content["seeds"] == [0, 1] and content["seconds"] == 5.0
+    assert set(content["macro_f1_by_unit"]) == {"1", "2", "3", "4"}
+    assert content["macro_f1"]["low"] < content["macro_f1"]["mean"] < content["macro_f1"]["high"]
+    assert np.isclose(content["macro_f1"]["mean"], np.mean(list(content["macro_f1_by_unit"].values())))
+    assert not {"predictions", "y_true", "confusion", "folds"} & set(content)
+
+
+def test_a_run_like_the_reference_agrees_and_a_worse_one_does_not(kept: Path, tmp_path: Path) -> None:
+    references = reference.read("quick")
+    like = reference.beside([written(tmp_path / "like", 0.9, seed=0)], references)
+    assert like["agrees"].tolist() == [True] and reference.disagreements(like) == []
+    worse = reference.beside([written(tmp_path / "worse", 0.6)], references)
+    assert worse["agrees"].tolist() == [False]
+    assert "shib/teacher" in reference.disagreements(worse)[0]
+
+
+def test_nothing_is_concluded_from_other_data_or_without_a_reference(kept: Path, tmp_path: Path) -> None:
+    references = reference.read("quick")
+    other = reference.beside([written(tmp_path / "other", 0.6, fingerprint="two")], references)
+    assert other["agrees"].tolist() == [None] and reference.disagreements(other) == []
+    assert tables.reference(other)["agree"].tolist() == ["other data"]
+    assert reference.beside([written(tmp_path / "new", 0.6, entry="mamba")], references).empty
+    assert reference.disagreements(reference.beside([], references)) == []
+
+
+def test_without_an_interval_only_the_same_score_agrees(kept: Path) -> None:
+    alone = replace(reference.read("quick")[0], mean=0.9, low=np.nan, high=np.nan)
+    assert alone.agrees(0.9, np.nan, np.nan)
+    assert not alone.agrees(0.91, np.nan, np.nan)
+
+
+def test_seeds_of_different_data_and_files_of_another_format_are_refused(kept: Path, tmp_path: Path) -> None:
+    mixed = [written(tmp_path / "mixed", 0.9, 0, "one"), written(tmp_path / "mixed", 0.9, 1, "two")]
+    with pytest.raises(InputError, match="different data"):
+        reference.write(mixed, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    kept.write_text(kept.read_text().replace('"format": 1', '"format": 9'))
+    with pytest.raises(InputError, match="format 9"):
+        reference.read("quick")

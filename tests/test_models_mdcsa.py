@@ -5,8 +5,13 @@ import math
 import pytest
 import torch
 from torch.nn import functional as F
+from toy_rooms import windows
 
+from tinyloc.config import MdcsaModel, Training
+from tinyloc.errors import InputError
 from tinyloc.models.mdcsa import MDCSA, CausalConv1d, GatedResidualNetwork, attend, sinusoidal_code
+from tinyloc.models.registry import build
+from tinyloc.training.fit import Batches, fit
 
 
 def make(**changes):
@@ -19,7 +24,7 @@ def inputs(n_windows=5, n_steps=20):
     return (torch.rand(n_windows, n_steps, n, generator=generator) for n in (4, 6))
 
 
-@pytest.mark.parametrize("changes", [{}, {"d": 32}, {"kernels": (3,)}, {"kernels": (1, 2, 3, 4), "d": 8}])
+@pytest.mark.parametrize("changes", [{}, {"d": 32}, {"kernels": (3,)}, {"kernels": (1, 2, 3, 4), "d": 8}, {"d": 5}])
 def test_scores_have_one_row_a_step(changes):
     rssi, acc = inputs()
     assert make(**changes)(rssi, acc).shape == (5, 20, 3)
@@ -89,3 +94,67 @@ def test_position_code_is_the_papers():
     code = sinusoidal_code(30, 16)
     assert code[7, 4].item() == pytest.approx(math.sin(7 / 10_000 ** (4 / 16)), abs=1e-6)
     assert code[7, 5].item() == pytest.approx(math.cos(7 / 10_000 ** (4 / 16)), abs=1e-6)
+
+
+# ── modalities ───────────────────────────────────────────────────────────────────────────────────
+def test_parameters_of_both_modalities_keep_their_names():
+    """Checkpoints and the TensorFlow twin go by them."""
+    names = {name.removesuffix(".weight").removesuffix(".bias") for name, _ in make(kernels=(4,)).named_parameters()}
+    half = {f"blocks.0.{m}.{part}" for m in ("rssi", "acc") for part in ("query_key.dense", "norm")}
+    fuse = {f"blocks.0.fuse.{part}" for part in ("fc1", "context", "fc2", "gate", "norm")}
+    crf = {"crf.start", "crf.transition", "crf.end"}
+    assert names == {"embed_rssi.dense", "embed_acc.dense", "merge", "norm", "head"} | half | fuse | crf
+
+
+@pytest.mark.parametrize(("modality", "seen"), [("rssi", 0), ("acc", 1)])
+def test_one_modality_does_not_look_at_the_other(modality, seen):
+    model = make(modalities=[modality])
+    both = list(inputs())
+    scores = model(*both)
+    both[1 - seen] = both[1 - seen] + 1
+    assert model(*both).equal(scores)
+    both[seen] = both[seen].flip(1)
+    assert not torch.allclose(model(*both), scores, atol=1e-4)
+    model.loss(scores, torch.randint(3, (5, 20))).backward()
+    assert all(p.grad.abs().max() > 0 for p in model.parameters())
+
+
+def test_without_accelerometer_columns_it_is_rssi_alone():
+    rssi, _ = inputs()
+    alone, without = make(modalities=["rssi"]), make(n_acc=0)
+    assert alone(rssi, rssi[..., :0]).equal(without(rssi, rssi[..., :0]))
+    with pytest.raises(InputError, match="no such columns"):
+        make(n_acc=0, modalities=["acc"])
+
+
+# ── the binary head ──────────────────────────────────────────────────────────────────────────────
+def test_hall_head_is_beside_the_model_and_not_in_it():
+    rssi, acc = inputs()
+    assert make(hall=[1])(rssi, acc).equal(make()(rssi, acc))
+
+
+def test_hall_head_adds_its_cross_entropy_to_what_training_minimises():
+    model, room = make(hall=[0, 2], hall_weight=0.7), torch.randint(3, (5, 20))
+    rssi, acc = inputs()
+    p = torch.sigmoid(model.in_hall(model.features(rssi, acc)))
+    in_hall = (room == 0) | (room == 2)
+    expected = -torch.where(in_hall, p, 1 - p).log().mean()
+    loss, scores = model.objective(rssi, acc, room)
+    torch.testing.assert_close(loss, model.loss(scores, room) + 0.7 * expected)
+    plain, _ = make().objective(rssi, acc, room)
+    torch.testing.assert_close(plain, model.loss(scores, room))
+
+
+def test_hall_head_learns_in_a_fit():
+    config = MdcsaModel(family="mdcsa", d=8, kernels=[1, 3], hall=["attic", "elsewhere"])
+    model = build(config, 2, 6, 2, seed=0, rooms=["attic", "cellar"])
+    train, test = windows(80, seed=0, noise=0.2), windows(80, seed=1, noise=0.2)
+    fit(model, train, test, Training(epochs=12, batch=16, learning_rate=0.05), seed=0)
+    batches = Batches.of(test)
+    found = model.in_hall(model.features(batches.rssi, batches.acc))[:, -1] > 0
+    assert (found == (batches.room[:, -1] == 0)).double().mean() > 0.9
+
+
+def test_hall_that_the_data_do_not_have_is_named():
+    with pytest.raises(InputError, match=r"hall \['landing'\]: the data has no such room; it has attic, cellar"):
+        build(MdcsaModel(family="mdcsa", d=8, hall=["landing"]), 2, 6, 2, seed=0, rooms=["attic", "cellar"])

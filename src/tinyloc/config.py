@@ -2,10 +2,10 @@
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from tinyloc.errors import InputError
 from tinyloc.files import shipped
@@ -98,18 +98,49 @@ class Distillation(Strict):
 
 
 class Neural(Strict):
+    """A family of networks: trained in epochs, and able to learn from a teacher."""
+
     training: Training = Training()
     distillation: Distillation | None = None
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """The keys that say what the network is; how it is trained is in the others."""
+        return self.model_dump(exclude={"family", *Neural.model_fields, *CausalNeural.model_fields})
+
+
+class CausalNeural(Neural):
+    """A family whose answers depend on no later step. Such a network is tested along whole recordings."""
+
+    train_length: PositiveInt = Field(
+        60, description="steps of a training window; longer than a test window, because it runs on streams"
+    )
+
+
+Modality = Literal["rssi", "acc"]
 
 
 class MdcsaModel(Neural):
     family: Literal["mdcsa"]
     d: PositiveInt = 256
-    kernels: list[PositiveInt] = [1, 4, 7]
+    kernels: list[PositiveInt] = Field([1, 4, 7], min_length=1)
     dropout: Fraction = 0.15
+    modalities: list[Modality] = Field(
+        ["rssi", "acc"], description="what it sees; data without an accelerometer leave RSSI alone"
+    )
+    hall: list[str] = Field([], description="rooms that a second, binary head tells from the others; none, no head")
+    hall_weight: Positive = Field(1.0, description="of the binary head's loss, beside the CRF's")
+
+    @field_validator("modalities")
+    @classmethod
+    def in_order(cls, value: list[Modality]) -> list[Modality]:
+        """The accelerometer gates the RSSI and never the other way round, so that there is one order."""
+        if value not in (["rssi"], ["acc"], ["rssi", "acc"]):
+            raise ValueError(f"modalities {value}: give [rssi], [acc] or [rssi, acc]")
+        return value
 
 
-class MambaModel(Neural):
+class MambaModel(CausalNeural):
     family: Literal["mamba"]
     d: PositiveInt = 16
     n_state: PositiveInt = 8
@@ -117,22 +148,85 @@ class MambaModel(Neural):
     expand: PositiveInt = 2
     layers: PositiveInt = 1
     dropout: Fraction = 0.0
-    train_length: PositiveInt = Field(
-        60, description="steps of a training window; longer than a test window, because it runs on streams"
-    )
 
 
-class ForestModel(Strict):
+class MlpModel(CausalNeural):
+    family: Literal["mlp"]
+    hidden: PositiveInt = 16
+    context: PositiveInt = Field(20, description="how many steps it sees, the present one included")
+    layers: PositiveInt = 1
+    dropout: Fraction = 0.0
+
+
+class CnnModel(CausalNeural):
+    family: Literal["cnn"]
+    channels: PositiveInt = 16
+    kernel: PositiveInt = 4
+    layers: PositiveInt = Field(3, description="their taps lie 1, 2, 4, … steps apart")
+    dropout: Fraction = 0.0
+
+
+class GruModel(CausalNeural):
+    family: Literal["gru"]
+    hidden: PositiveInt = 24
+    layers: PositiveInt = 1
+    dropout: Fraction = 0.0
+
+
+class LstmModel(CausalNeural):
+    family: Literal["lstm"]
+    hidden: PositiveInt = 20
+    layers: PositiveInt = 1
+    dropout: Fraction = 0.0
+
+
+class Classical(Strict):
+    """A family that is fitted in one go, and answers at the last step of windows alone."""
+
+
+TabularFeatures = Annotated[
+    Literal["summary", "steps"], Field(description="mean and standard deviation of the window, or all its steps")
+]
+
+
+class ForestModel(Classical):
     family: Literal["forest"]
     trees: PositiveInt = 300
+    features: TabularFeatures = "summary"
 
 
-class NeighboursModel(Strict):
+class BoostingModel(Classical):
+    family: Literal["boosting"]
+    iterations: PositiveInt = 100
+    learning_rate: Positive = 0.1
+    leaves: Annotated[int, Field(ge=2)] = 31
+    features: TabularFeatures = "summary"
+
+
+class NeighboursModel(Classical):
     family: Literal["neighbours"]
     k: PositiveInt = 7
 
 
-Model = Annotated[MdcsaModel | MambaModel | ForestModel | NeighboursModel, Field(discriminator="family")]
+class HmmModel(Classical):
+    family: Literal["hmm"]
+    emission: Literal["histogram", "gaussian"] = "histogram"
+    bins: PositiveInt = Field(10, description="of a histogram, beside silence")
+
+
+Model = Annotated[
+    MdcsaModel
+    | MambaModel
+    | MlpModel
+    | CnnModel
+    | GruModel
+    | LstmModel
+    | ForestModel
+    | BoostingModel
+    | NeighboursModel
+    | HmmModel,
+    Field(discriminator="family"),
+]
 
 
 # ── after training ───────────────────────────────────────────────────────────────────────────────
@@ -181,6 +275,9 @@ class Config(Strict):
         for i, export in enumerate(self.exports):
             if not isinstance(self.models.get(export.model), Neural):
                 raise ValueError(f"exports.{i}.model: no neural model is called {export.model!r}")
+            if not isinstance(self.models[export.model], MdcsaModel | MambaModel):
+                family = self.models[export.model].family
+                raise ValueError(f"exports.{i}.model: {export.model!r} is of family {family}; mdcsa and mamba export")
             if "int8" in export.kinds and isinstance(self.models[export.model], MambaModel):
                 raise ValueError(f"exports.{i}.kinds: int8 is for MDCSA; Mamba {export.model!r} stays float32")
         exported = {(e.model, kind) for e in self.exports for kind in e.kinds}
@@ -244,7 +341,7 @@ def _first(error: ValidationError) -> str:
 
 
 def _all_keys() -> list[str]:
-    kinds: list[type[BaseModel]] = [Config]
-    for kind in kinds[0].__bases__[0].__subclasses__():
-        kinds += [kind, *kind.__subclasses__()]
+    kinds: list[type[BaseModel]] = [Strict]
+    for kind in kinds:  # grows while it is walked
+        kinds += kind.__subclasses__()
     return sorted({key for kind in kinds for key in kind.model_fields})

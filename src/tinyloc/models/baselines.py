@@ -1,11 +1,13 @@
-"""The two baselines that any localisation model has to beat, by scikit-learn.
+"""The classifiers that any localisation model has to beat, by scikit-learn.
 
-They see a window as a bag of steps: the mean and standard deviation of every column. Fitting them chooses nothing by
-a validation score, so they may be fitted on training and validation windows together.
+They see a window as one row of numbers: `summary`, the mean and standard deviation of every column over the steps,
+or `steps`, all steps side by side. Fitting them chooses nothing by a validation score, so they may be fitted on
+training and validation windows together.
 """
 
 import numpy as np
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.base import ClassifierMixin
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 
 from tinyloc.data.windows import Windows
@@ -16,35 +18,59 @@ def summary(x: np.ndarray) -> np.ndarray:
     return np.concatenate([x.mean(1), x.std(1)], axis=1)
 
 
-class Forest:
-    """Random forest (Breiman, 2001) on mean and standard deviation of RSSI and acceleration."""
+def steps(x: np.ndarray) -> np.ndarray:
+    """The steps of each window side by side: [N, T, n] -> [N, T n]."""
+    return x.reshape(len(x), -1)
 
-    def __init__(self, trees: int, seed: int):
-        self.classifier = RandomForestClassifier(trees, random_state=seed, n_jobs=1)
 
-    def fit(self, windows: Windows) -> "Forest":
-        self.classifier.fit(self._features(windows), windows.target)
+FEATURES = {"summary": summary, "steps": steps}
+
+
+class Tabular:
+    """A classifier of scikit-learn on RSSI and acceleration of whole windows."""
+
+    def __init__(self, classifier: ClassifierMixin, features: str):
+        self.classifier, self.features = classifier, FEATURES[features]
+
+    def fit(self, windows: Windows) -> "Tabular":
+        self.classifier.fit(self._rows(windows), windows.target)
         return self
 
     def predict(self, windows: Windows) -> np.ndarray:
         """The room at the last step of every window: [N] int64."""
-        return self.classifier.predict(self._features(windows))
+        return self.classifier.predict(self._rows(windows))
 
-    @staticmethod
-    def _features(windows: Windows) -> np.ndarray:
-        return np.concatenate([summary(windows.rssi), summary(windows.acc)], axis=1)
+    def _rows(self, windows: Windows) -> np.ndarray:
+        return np.concatenate([self.features(windows.rssi), self.features(windows.acc)], axis=1)
 
 
-class Neighbours:
+class Forest(Tabular):
+    """Random forest (Breiman, 2001)."""
+
+    def __init__(self, trees: int, seed: int, features: str = "summary"):
+        super().__init__(RandomForestClassifier(trees, random_state=seed, n_jobs=1), features)
+
+
+class Boosting(Tabular):
+    """Gradient boosting of trees (Friedman, 2001) on binned features (Ke et al., LightGBM, 2017)."""
+
+    def __init__(self, iterations: int, learning_rate: float, leaves: int, seed: int, features: str = "summary"):
+        """iterations: trees a room. leaves: of each tree, at most."""
+        classifier = HistGradientBoostingClassifier(
+            max_iter=iterations,
+            learning_rate=learning_rate,
+            max_leaf_nodes=leaves,
+            early_stopping=False,
+            random_state=seed,
+        )
+        super().__init__(classifier, features)
+
+
+class Neighbours(Tabular):
     """k nearest neighbours in signal space (Bahl and Padmanabhan, RADAR, 2000): RSSI alone."""
 
     def __init__(self, k: int):
-        self.classifier = KNeighborsClassifier(k, n_jobs=1)
+        super().__init__(KNeighborsClassifier(k, n_jobs=1), "summary")
 
-    def fit(self, windows: Windows) -> "Neighbours":
-        self.classifier.fit(summary(windows.rssi), windows.target)
-        return self
-
-    def predict(self, windows: Windows) -> np.ndarray:
-        """The room at the last step of every window: [N] int64."""
-        return self.classifier.predict(summary(windows.rssi))
+    def _rows(self, windows: Windows) -> np.ndarray:
+        return self.features(windows.rssi)

@@ -31,6 +31,19 @@ class CRF(nn.Module):
         log_likelihood = self._energy(scores, room) - self._log_partition(scores)
         return -log_likelihood.mean() / scores.shape[1]
 
+    def log_marginals(self, scores: torch.Tensor) -> torch.Tensor:
+        """log p(room at step t | all scores), by the forward-backward recursions: [B, T, R] -> [B, T, R].
+
+        Differentiable, as a loss on marginals needs it.
+        """
+        alpha = torch.stack(self._forward(scores), 1)
+        beta = torch.stack(self._backward(scores), 1)
+        return alpha + beta - torch.logsumexp(alpha[:, -1] + self.end, 1)[:, None, None]
+
+    def marginals(self, scores: torch.Tensor) -> torch.Tensor:
+        """The same as probabilities, which sum to 1 at every step: [B, T, R] -> [B, T, R]."""
+        return self.log_marginals(scores).softmax(-1)
+
     @torch.no_grad()
     def viterbi(self, scores: torch.Tensor) -> torch.Tensor:
         """The most likely path: [B, T, R] -> [B, T] int64."""
@@ -55,11 +68,23 @@ class CRF(nn.Module):
         return self.start[room[:, 0]] + emitted + moved + self.end[room[:, -1]]
 
     def _log_partition(self, scores: torch.Tensor) -> torch.Tensor:
-        """Log of the sum over all paths, by the forward recursion in log space: [B]."""
-        alpha = self.start + scores[:, 0]
-        for at_step in scores.unbind(1)[1:]:
-            alpha = torch.logsumexp(alpha[:, :, None] + self.transition, 1) + at_step
-        return torch.logsumexp(alpha + self.end, 1)
+        """Log of the sum over all paths: [B]."""
+        return torch.logsumexp(self._forward(scores)[-1] + self.end, 1)
+
+    def _forward(self, scores: torch.Tensor) -> list[torch.Tensor]:
+        """At every step, the log of the sum over all paths that lead to a room, its score included: T x [B, R]."""
+        first, *later = scores.unbind(1)
+        alphas = [self.start + first]
+        for at_step in later:
+            alphas.append(torch.logsumexp(alphas[-1][:, :, None] + self.transition, 1) + at_step)
+        return alphas
+
+    def _backward(self, scores: torch.Tensor) -> list[torch.Tensor]:
+        """At every step, the log of the sum over all paths that go on from a room, its score excluded: T x [B, R]."""
+        betas = [self.end.expand(len(scores), -1)]
+        for at_step in reversed(scores.unbind(1)[1:]):
+            betas.append(torch.logsumexp(self.transition + (at_step + betas[-1])[:, None], 2))
+        return betas[::-1]
 
 
 def viterbi_numpy(scores: np.ndarray, start: np.ndarray, transition: np.ndarray, end: np.ndarray) -> np.ndarray:
@@ -76,3 +101,53 @@ def viterbi_numpy(scores: np.ndarray, start: np.ndarray, transition: np.ndarray,
     for step in range(n_steps - 1, 0, -1):
         path[:, step - 1] = came_from[step, np.arange(n_windows), path[:, step]]
     return path
+
+
+class OnlineViterbi:
+    """Viterbi on a stream, with a fixed lag: the room of `lag` steps ago, given all that was seen since.
+
+    What a device runs: one step costs R² comparisons, and lag · R back pointers and R energies are all the memory,
+    however long the stream is. The rooms given out are each the best at their time and need not form one path; with a
+    lag of at least the length of the stream they are the Viterbi path, all of them from `finish`.
+    """
+
+    def __init__(self, start: np.ndarray, transition: np.ndarray, end: np.ndarray, lag: int):
+        """The energies of a CRF (start [R], transition [R, R], end [R]), and how many steps the answer may wait."""
+        self.start, self.transition, self.end, self.lag = start, transition, end, lag
+        # row t % lag: from which room the best path to each room at step t came
+        self._came_from = np.zeros((lag, len(start)), np.intp)
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new stream."""
+        self._steps = 0
+        self._best = np.zeros_like(self.start)
+
+    def push(self, scores: np.ndarray) -> int | None:
+        """Take in the scores [R] of one step; the room of `lag` steps ago, or None if there was no such step yet."""
+        if self._steps == 0:
+            self._best = self.start + scores
+        else:
+            candidates = self._best[:, None] + self.transition
+            if self.lag:
+                self._came_from[self._steps % self.lag] = candidates.argmax(0)
+            self._best = candidates.max(0) + scores
+        # only differences count, and these stay small
+        self._best = self._best - self._best.max()
+        self._steps += 1
+        return self._trace(self._best)[0] if self._steps > self.lag else None
+
+    def finish(self) -> list[int]:
+        """End the stream: the rooms of the last steps, `lag` of them at most, that `push` has not given out."""
+        rooms = self._trace(self._best + self.end) if self._steps else []
+        return rooms[1:] if self._steps > self.lag else rooms
+
+    def _trace(self, energies: np.ndarray) -> list[int]:
+        """The best path to now, as far back as the pointers go: `lag` + 1 rooms at most, oldest first."""
+        last = self._steps - 1
+        room = int(energies.argmax())
+        path = [room]
+        for step in range(last, max(last - self.lag, 0), -1):
+            room = int(self._came_from[step % self.lag, room])
+            path.append(room)
+        return path[::-1]

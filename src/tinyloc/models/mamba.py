@@ -9,51 +9,19 @@ Symbols: B batch, T steps, d model width, E = expand * d channels, N states a ch
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from tinyloc.models.network import Network
+from tinyloc.models.scan import selective_scan, selective_scan_loop
+
+Scan = Callable[..., torch.Tensor]
+
 State = tuple[torch.Tensor, torch.Tensor]
 """What a block remembers between steps: h [B, E, N] and the last K - 1 inputs of the convolution [B, K - 1, E]."""
-
-
-def linear_recurrence(decay: torch.Tensor, drive: torch.Tensor) -> torch.Tensor:
-    """h_t = decay_t * h_{t-1} + drive_t from h_0 = 0, for all steps: [T, ...] and [T, ...] -> [T, ...].
-
-    Only products and sums of decays in (0, 1] are formed, never a quotient or a logarithm of them, so nothing
-    overflows however long the sequence is. The gradient is the same recurrence, run backwards in time.
-    """
-    return _LinearRecurrence.apply(decay, drive)
-
-
-def _scan(decay: torch.Tensor, drive: torch.Tensor) -> torch.Tensor:
-    """One fused multiply-add a step, in place: no work is done twice, and no step allocates."""
-    h = drive.clone()
-    steps = h.unbind(0)
-    for before, now, rate in zip(steps, steps[1:], decay.unbind(0)[1:], strict=False):
-        now.addcmul_(rate, before)
-    return h
-
-
-class _LinearRecurrence(torch.autograd.Function):
-    """Autograd would keep and walk a graph of T small nodes; the adjoint is known in closed form."""
-
-    @staticmethod
-    def forward(ctx, decay, drive):
-        h = _scan(decay, drive)
-        ctx.save_for_backward(decay, h)
-        return h
-
-    @staticmethod
-    def backward(ctx, grad_h):
-        decay, h = ctx.saved_tensors
-        # g_t = dL/dh_t + decay_{t+1} g_{t+1}
-        later = torch.cat([decay[1:], torch.zeros_like(decay[:1])]).flip(0)
-        later = torch.cat([torch.zeros_like(later[:1]), later[1:]])
-        grad_drive = _scan(later, grad_h.flip(0)).flip(0)
-        grad_decay = torch.cat([torch.zeros_like(h[:1]), h[:-1]]) * grad_drive
-        return grad_decay, grad_drive
 
 
 class MambaBlock(nn.Module):
@@ -88,30 +56,17 @@ class MambaBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The whole sequence: everything but the recurrence itself is done for all steps at once."""
-        x, z = self.in_proj(x).chunk(2, -1)
-        x = self._convolve(x)
-        # time first, so that a step of the recurrence is one contiguous piece of memory
-        x = x.transpose(0, 1).contiguous()
-        dt, B, C, A = self._select(x)
-        decay = torch.exp(dt[..., None] * A)
-        h = linear_recurrence(decay, (dt * x)[..., None] * B[..., None, :])
-        y = (h @ C[..., None])[..., 0] + self.D * x
-        return self.out_proj(y.transpose(0, 1) * F.silu(z))
+        return self._around(selective_scan, x)
 
     def loop(self, x: torch.Tensor) -> torch.Tensor:
-        """The reference: algorithm 2 of the paper, one step after the other."""
-        n_sequences, n_steps, _ = x.shape
+        """The reference: algorithm 2 of the paper, its recurrence one step after the other."""
+        return self._around(selective_scan_loop, x)
+
+    def _around(self, scan: Scan, x: torch.Tensor) -> torch.Tensor:
         x, z = self.in_proj(x).chunk(2, -1)
         x = self._convolve(x)
         dt, B, C, A = self._select(x)
-        h = x.new_zeros(n_sequences, self.channels, self.n_state)
-        outputs = []
-        for t in range(n_steps):
-            A_bar = torch.exp(dt[:, t, :, None] * A)
-            B_bar = dt[:, t, :, None] * B[:, t, None, :]
-            h = A_bar * h + B_bar * x[:, t, :, None]
-            outputs.append((C[:, t, None, :] * h).sum(-1) + self.D * x[:, t])
-        return self.out_proj(torch.stack(outputs, 1) * F.silu(z))
+        return self.out_proj(scan(x, dt, A, B, C, self.D) * F.silu(z))
 
     def initial_state(self, batch: int) -> State:
         """The state before the first step: nothing was seen."""
@@ -159,12 +114,14 @@ class ResidualBlock(nn.Module):
         return x + self.dropout(y), state
 
 
-class Mamba(nn.Module):
+class Mamba(Network):
     """Room scores for every step of a stream.
 
     rssi: [B, T, n_ap] and acc: [B, T, n_acc], scaled to [0, 1] -> scores [B, T, n_rooms] (logits). There is no CRF:
     the state is what carries the past, so the best room now needs no later decoding.
     """
+
+    causal = True
 
     def __init__(
         self,
@@ -189,14 +146,6 @@ class Mamba(nn.Module):
         for layer in self.layers:
             x = layer(x)
         return self.head(self.norm(x))
-
-    def loss(self, scores: torch.Tensor, room: torch.Tensor) -> torch.Tensor:
-        """What training minimises: scores [B, T, R], room [B, T] -> cross-entropy, nats a step."""
-        return F.cross_entropy(scores.flatten(0, 1), room.flatten())
-
-    def decode(self, scores: torch.Tensor) -> torch.Tensor:
-        """The best room of every step: scores [B, T, R] -> [B, T]."""
-        return scores.argmax(-1)
 
     def initial_state(self, batch: int) -> list[State]:
         """The state at the start of a stream, one pair a layer."""

@@ -2,7 +2,8 @@
 
 F. Jovan et al., "Multimodal Indoor Localisation in Parkinson's Disease for Detecting Medication Use", KDD 2023.
 Two modalities (RSSI, accelerometer) pass through three blocks, which look at k = 1, 4 and 7 steps at once; the
-blocks' outputs are joined on the time axis, attend to one another and give one score a room at every step.
+blocks' outputs are joined on the time axis, attend to one another and give one score a room at every step. With one
+modality alone the blocks have nothing to fuse, and their gated residual networks have no context.
 """
 
 import math
@@ -13,7 +14,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from tinyloc.errors import InputError
+from tinyloc.models.convolution import CausalConv1d
 from tinyloc.models.crf import CRF
+from tinyloc.models.network import Network
 
 
 @lru_cache(maxsize=8)
@@ -31,25 +35,6 @@ def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch
     """Scaled dot-product attention of one head: [B, T, d] each -> [B, T, d]."""
     similarity = query @ key.transpose(1, 2) / math.sqrt(query.shape[-1])
     return similarity.softmax(-1) @ value
-
-
-class CausalConv1d(nn.Module):
-    """Convolution along time which sees only the present and the past: [B, T, d_in] -> [B, T, d_out].
-
-    `dense` is the convolution as one matrix [d_out, kernel * d_in], oldest step first: on windows this small, a
-    matrix product over the shifted copies beats `torch.nn.functional.conv1d`.
-    """
-
-    def __init__(self, d_in: int, d_out: int, kernel: int):
-        super().__init__()
-        self.kernel = kernel
-        self.dense = nn.Linear(kernel * d_in, d_out)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        n_steps = x.shape[1]
-        padded = F.pad(x, (0, 0, self.kernel - 1, 0))
-        shifted = [padded[:, i : i + n_steps] for i in range(self.kernel)]
-        return self.dense(torch.cat(shifted, -1))
 
 
 class ConvAttention(nn.Module):
@@ -70,35 +55,40 @@ class ConvAttention(nn.Module):
 class GatedResidualNetwork(nn.Module):
     """Fuses a context into x through a gate that can close (Lim et al., Temporal Fusion Transformers, 2021, eq. 2-5).
 
-    Nothing non-linear lies between `fc2` and `gate`: at inference they are one dense layer.
+    Nothing non-linear lies between `fc2` and `gate`: at inference they are one dense layer. Without a context the
+    network gates x by itself (equation 3 of the paper, its context left out).
     """
 
-    def __init__(self, d: int, dropout: float):
+    def __init__(self, d: int, dropout: float, with_context: bool = True):
         super().__init__()
         hidden = 4 * d
         self.fc1 = nn.Linear(d, hidden)
-        self.context = nn.Linear(d, hidden, bias=False)
+        self.context = nn.Linear(d, hidden, bias=False) if with_context else None
         self.fc2 = nn.Linear(hidden, hidden)
         self.gate = nn.Linear(hidden, 2 * d)
         self.norm = nn.LayerNorm(d)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-        hidden = self.fc2(F.elu(self.fc1(x) + self.context(context)))
+    def forward(self, x: torch.Tensor, context: torch.Tensor | None = None) -> torch.Tensor:
+        seen = self.fc1(x) if context is None else self.fc1(x) + self.context(context)
+        hidden = self.fc2(F.elu(seen))
         return self.norm(x + self.dropout(F.glu(self.gate(hidden), -1)))
 
 
 class DualConvAttention(nn.Module):
-    """DCSA: convolutional self-attention in either modality, then the accelerometer gates the RSSI."""
+    """DCSA: convolutional self-attention in every modality, then the second, if there is one, gates the first."""
 
-    def __init__(self, d: int, kernel: int, dropout: float):
+    def __init__(self, modalities: Sequence[str], d: int, kernel: int, dropout: float):
         super().__init__()
-        self.rssi = ConvAttention(d, kernel, dropout)
-        self.acc = ConvAttention(d, kernel, dropout)
-        self.fuse = GatedResidualNetwork(d, dropout)
+        self.modalities = tuple(modalities)
+        for name in modalities:
+            self.add_module(name, ConvAttention(d, kernel, dropout))
+        self.fuse = GatedResidualNetwork(d, dropout, with_context=len(modalities) > 1)
 
-    def forward(self, rssi: torch.Tensor, acc: torch.Tensor) -> torch.Tensor:
-        return self.fuse(self.rssi(rssi), self.acc(acc))
+    def forward(self, *embedded: torch.Tensor) -> torch.Tensor:
+        """One [B, T, d] a modality -> [B, T, d]."""
+        attended = [self.get_submodule(name)(x) for name, x in zip(self.modalities, embedded, strict=True)]
+        return self.fuse(*attended)
 
 
 class Embedding(nn.Module):
@@ -116,7 +106,7 @@ class Embedding(nn.Module):
         return self.dropout(embedded + sinusoidal_code(n_steps, embedded.shape[-1]).to(embedded))
 
 
-class MDCSA(nn.Module):
+class MDCSA(Network):
     """Room scores for every step of a window, and the CRF that turns them into a path of rooms.
 
     rssi: [B, T, n_ap] and acc: [B, T, n_acc], scaled to [0, 1] -> scores [B, T, n_rooms] (energies of the CRF).
@@ -130,31 +120,67 @@ class MDCSA(nn.Module):
         d: int,
         kernels: Sequence[int] = (1, 4, 7),
         dropout: float = 0.15,
+        modalities: Sequence[str] = ("rssi", "acc"),
+        hall: Sequence[int] = (),
+        hall_weight: float = 1.0,
     ):
+        """modalities: `rssi`, `acc` or both, in this order; without accelerometer columns it is RSSI alone.
+
+        hall: the rooms that a second, binary head tells from all others, at every step; its cross-entropy enters
+        what training minimises with `hall_weight`. None, no such head.
+        Raises InputError: no modality is left.
+        """
         super().__init__()
-        self.embed_rssi = Embedding(n_ap, d, dropout)
-        self.embed_acc = Embedding(n_acc, d, dropout)
-        self.blocks = nn.ModuleList(DualConvAttention(d, kernel, dropout) for kernel in kernels)
+        columns = {"rssi": n_ap, "acc": n_acc}
+        self.modalities = tuple(name for name in modalities if columns[name])
+        if not self.modalities:
+            raise InputError(f"modalities {list(modalities)}: the data has no such columns; add rssi")
+        for name in self.modalities:
+            self.add_module(f"embed_{name}", Embedding(columns[name], d, dropout))
+        self.blocks = nn.ModuleList(DualConvAttention(self.modalities, d, kernel, dropout) for kernel in kernels)
         # a conv1d of kernel K and stride K over K interleaved steps is a dense layer on the K steps side by side
         self.merge = nn.Linear(len(kernels) * d, d)
         self.norm = nn.LayerNorm(d)
         self.dropout = nn.Dropout(min(2 * dropout, 1.0))
         self.head = nn.Linear(d, n_rooms)
         self.crf = CRF(n_rooms)
+        self.hall = nn.Linear(d, 1) if hall else None
+        self.hall_weight = hall_weight
+        is_hall = torch.zeros(n_rooms)
+        is_hall[list(hall)] = 1
+        self.register_buffer("is_hall", is_hall, persistent=False)  # configuration, not a weight
 
     def forward(self, rssi: torch.Tensor, acc: torch.Tensor) -> torch.Tensor:
-        rssi, acc = self.embed_rssi(rssi), self.embed_acc(acc)
-        n_windows, n_steps, d = rssi.shape
+        return self.head(self.features(rssi, acc))
+
+    def features(self, rssi: torch.Tensor, acc: torch.Tensor) -> torch.Tensor:
+        """What the heads see: [B, T, d]."""
+        given = {"rssi": rssi, "acc": acc}
+        embedded = [self.get_submodule(f"embed_{name}")(given[name]) for name in self.modalities]
+        n_windows, n_steps, d = embedded[0].shape
         # [B, T, K, d] -> [B, K T, d]: the K views of one step are neighbours
-        views = torch.stack([block(rssi, acc) for block in self.blocks], 2).reshape(n_windows, -1, d)
+        views = torch.stack([block(*embedded) for block in self.blocks], 2).reshape(n_windows, -1, d)
         views = attend(views, views, views)
         merged = self.merge(views.reshape(n_windows, n_steps, -1))
-        return self.head(self.dropout(self.norm(merged)))
+        return self.dropout(self.norm(merged))
+
+    def in_hall(self, features: torch.Tensor) -> torch.Tensor:
+        """The binary head: features [B, T, d] -> logits of being in the hall [B, T]."""
+        return self.hall(features)[..., 0]
 
     def loss(self, scores: torch.Tensor, room: torch.Tensor) -> torch.Tensor:
-        """What training minimises: scores [B, T, R], room [B, T] -> nats a step."""
+        """The CRF's negative log-likelihood: scores [B, T, R], room [B, T] -> nats a step."""
         return self.crf.nll(scores, room)
 
+    def objective(self, rssi: torch.Tensor, acc: torch.Tensor, room: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = self.features(rssi, acc)
+        scores = self.head(features)
+        loss = self.loss(scores, room)
+        if self.hall is not None:
+            binary = F.binary_cross_entropy_with_logits(self.in_hall(features), self.is_hall[room])
+            loss = loss + self.hall_weight * binary
+        return loss, scores
+
     def decode(self, scores: torch.Tensor) -> torch.Tensor:
-        """The most likely rooms: scores [B, T, R] -> [B, T]."""
+        """The most likely path: scores [B, T, R] -> [B, T]."""
         return self.crf.viterbi(scores)

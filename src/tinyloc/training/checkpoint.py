@@ -62,7 +62,9 @@ def load(path: Path) -> Trained:
     """Read a checkpoint of `save`. Raises InputError: not there, not a checkpoint, of another format."""
     content = _read(path)
     config = TypeAdapter(Model).validate_python(content["model"])
-    model = registry.build(config, content["n_ap"], content["n_acc"], content["n_rooms"], seed=0)
+    model = registry.build(
+        config, content["n_ap"], content["n_acc"], content["n_rooms"], seed=0, rooms=content["rooms"]
+    )
     model.load_state_dict(content["state_dict"])
     return Trained(
         model=model.eval(),

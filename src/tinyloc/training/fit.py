@@ -64,7 +64,7 @@ def fit(
 ) -> list[Epoch]:
     """Train `model` in place and leave it with its best weights, in evaluation mode.
 
-    model: has `loss(scores, room)` and `decode(scores)` beside `forward(rssi, acc)`. train, validation: scaled.
+    model: a `models.network.Network`. train, validation: scaled.
     resume: where the checkpoint of every epoch goes; one that is there, of the same `making`, is continued.
     progress: called after every epoch. Returns the learning curve, one entry an epoch.
     """
@@ -145,8 +145,8 @@ class _Fit:
         return total / n_windows
 
     def _loss(self, rows: torch.Tensor) -> torch.Tensor:
-        scores = self.model(self.train.rssi[rows], self._shifted(self.train.acc[rows]))
-        loss = self.model.loss(scores, self.train.room[rows])
+        seen = self.train.rssi[rows], self._shifted(self.train.acc[rows])
+        loss, scores = self.model.objective(*seen, self.train.room[rows])
         return self.soft_targets.mix(loss, scores, rows) if self.soft_targets else loss
 
     def _shifted(self, acc: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,6 @@ from torch import nn
 from tinyloc import config
 from tinyloc.data.features import Steps
 from tinyloc.data.windows import Windows, cut
-from tinyloc.models.mamba import Mamba
 from tinyloc.models.registry import parameters
 from tinyloc.training.checkpoint import Trained
 from tinyloc.training.distil import all_scores
@@ -19,12 +18,12 @@ from tinyloc.training.predictions import Predictions
 def predict_steps(trained: Trained, steps: Sequence[Steps], windows: config.Windows) -> Predictions:
     """Rooms at the last step of every test window of `steps` (unscaled).
 
-    MDCSA sees the window alone and answers with the last state of its Viterbi path. Mamba runs along the whole
-    recording, its state reset where a segment begins, and is asked at the same steps.
+    MDCSA sees the window alone and answers with the last state of its Viterbi path. A causal network runs along the
+    whole recording, its state reset where a segment begins, and is asked at the same steps.
     Raises InputError: no segment is as long as a window.
     """
     asked = cut(steps, windows.length, windows.test_hop)
-    if isinstance(trained.model, Mamba):
+    if trained.model.causal:
         scores = _streamed(trained, steps, asked)
         room = scores.argmax(-1)
     else:

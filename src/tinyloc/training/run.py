@@ -6,7 +6,7 @@ from dataclasses import astuple, fields
 from pathlib import Path
 
 from tinyloc import config
-from tinyloc.config import ForestModel, MambaModel, MdcsaModel, NeighboursModel, Neural
+from tinyloc.config import CausalNeural, Classical, Neural
 from tinyloc.data.splits import Fold
 from tinyloc.data.windows import Scaler, Windows, cut
 from tinyloc.errors import InputError
@@ -54,7 +54,7 @@ def train_fold(
 
 
 def _baseline(
-    model: ForestModel | NeighboursModel,
+    model: Classical,
     fold: Fold,
     windows: config.Windows,
     gateways: Sequence[str],
@@ -71,7 +71,7 @@ def _baseline(
 
 
 def _network(
-    model: MdcsaModel | MambaModel,
+    model: Neural,
     fold: Fold,
     windows: config.Windows,
     gateways: Sequence[str],
@@ -83,10 +83,10 @@ def _network(
     progress: Progress | None,
 ) -> Predictions:
     scaler = Scaler.fit(fold.train)
-    length = model.train_length if isinstance(model, MambaModel) else windows.length
+    length = model.train_length if isinstance(model, CausalNeural) else windows.length
     train = cut(fold.train, length, windows.train_hop)
     validation = scaler.transform(cut(fold.validation, windows.length, windows.test_hop))
-    network = registry.build(model, len(gateways), train.acc.shape[-1], len(rooms), seed)
+    network = registry.build(model, len(gateways), train.acc.shape[-1], len(rooms), seed, rooms)
     history = fit(
         network,
         scaler.transform(train),
@@ -105,7 +105,7 @@ def _network(
     return predict_steps(trained, fold.test, windows)
 
 
-def _soft_targets(model: MdcsaModel | MambaModel, train: Windows, teacher: Path | None) -> SoftTargets | None:
+def _soft_targets(model: Neural, train: Windows, teacher: Path | None) -> SoftTargets | None:
     """What the teacher says of the training windows (unscaled: the teacher scales for itself)."""
     if model.distillation is None:
         return None

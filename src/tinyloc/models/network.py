@@ -1,0 +1,30 @@
+"""What every network of the study is to training, prediction and export."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class Network(nn.Module):
+    """Room scores at every step: rssi [B, T, n_ap] and acc [B, T, n_acc], scaled to [0, 1] -> scores [B, T, R].
+
+    n_acc may be 0: the tensor is there and has no columns. Unless a network says otherwise it is trained by softmax
+    cross-entropy at *every* step, although testing asks at the last step of a window alone: T answers a window teach
+    more than one, and all networks learn from the same labels.
+    """
+
+    causal = False
+    """No answer depends on a later step, so that the network may run along a stream and need not see windows."""
+
+    def loss(self, scores: torch.Tensor, room: torch.Tensor) -> torch.Tensor:
+        """How far the scores [B, T, R] are from the true rooms [B, T]: nats a step."""
+        return F.cross_entropy(scores.flatten(0, 1), room.flatten())
+
+    def objective(self, rssi: torch.Tensor, acc: torch.Tensor, room: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What training minimises on a batch, and the scores [B, T, R] that it came from."""
+        scores = self(rssi, acc)
+        return self.loss(scores, room), scores
+
+    def decode(self, scores: torch.Tensor) -> torch.Tensor:
+        """The room of every step: scores [B, T, R] -> [B, T] int64."""
+        return scores.argmax(-1)

@@ -264,8 +264,7 @@ def configuration(check: Check, source: Path, path: Path, models: Config) -> Non
         mode="json", exclude_unset=True, include={"seeds", "windows", "models", "exports", "devices"}
     )
     settings["windows"] = {**settings.get("windows", {}), "length": check.windows.length}
-    for model in settings["models"].values():
-        _fit_model(model, check)
+    settings["models"] = {name: _fitted(model, check) for name, model in settings["models"].items()}
     content = {"name": path.stem, "datasets": {path.stem: data.model_dump(mode="json")}, **settings}
     header = (
         f"# Written by `tinyloc data check`: the models of the profile {models.name} over {source.resolve().name}.\n"
@@ -274,8 +273,11 @@ def configuration(check: Check, source: Path, path: Path, models: Config) -> Non
     write_text(path, header + yaml.dump(content, Dumper=_Plain, sort_keys=False, default_flow_style=None, width=100))
 
 
-def _fit_model(model: dict, check: Check) -> None:
+def _fitted(model: dict, check: Check) -> dict:
+    """A model's settings for these data: no longer training windows than there are, no shift of what is not there."""
+    fitted = {"family": model["family"], **model}
     if "train_length" in model:
-        model["train_length"] = min(model["train_length"], check.windows.length)
-    if not check.n_samples:
-        model.get("training", {}).pop("acc_shift", None)
+        fitted["train_length"] = min(model["train_length"], check.windows.length)
+    if "training" in model and not check.n_samples:
+        fitted["training"] = {key: value for key, value in model["training"].items() if key != "acc_shift"}
+    return fitted

@@ -4,6 +4,7 @@ What arrives goes to a hidden `.partial-` file beside its place. It gets its nam
 partial file is continued by the next run (HTTP range requests), and one that is whole and wrong is removed.
 """
 
+import gzip
 import os
 import shutil
 import sys
@@ -190,8 +191,11 @@ def _opened(path: Path) -> Iterator[Iterable[tuple[str, BinaryIO]]]:
             with zipfile.ZipFile(path) as archive:
                 yield ((info.filename, archive.open(info)) for info in archive.infolist() if not info.is_dir())
         else:
-            with tarfile.open(path, "r:gz") as archive:
+            with gzip.open(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
                 yield ((info.name, archive.extractfile(info)) for info in archive if info.isfile())
+                # tarfile takes a damaged header for the archive's end; gzip's checksum stands after everything
+                while stream.read(CHUNK):
+                    pass
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, OSError) as error:
         why = " ".join(str(error).split())
         raise InputError(f"the archive that was downloaded is truncated or altered ({why}); try again") from None

@@ -136,7 +136,10 @@ def read_csv(
     file = _open(path)
     header = _header(file)
     number = samples(header) if accelerometer is not False else 0
-    _check_header(file, header, max(number, 1) if accelerometer else number)
+    if accelerometer and not number:
+        what = f"no accelerometer column (s1x, …); there are {_shown(header)}; use it without (accelerometer: false)"
+        raise file.error(what, next(file.records())[1])
+    _check_header(file, header, number)
     cells = _parse(file)
     if cells.empty:
         raise file.error("an empty recording: a header and no packets; record again or remove the file")
@@ -214,8 +217,7 @@ def _check_header(file: _File, header: list[str], number: int) -> None:
     for column in columns(number):
         if column not in header and column not in optional:
             hint = "; separate the columns with commas" if len(header) == 1 else ""
-            there = ", ".join(_quoted(name)[1:-1] for name in header)
-            raise file.error(f"no column {column!r}; there are {there}{hint}", line)
+            raise file.error(f"no column {column!r}; there are {_shown(header)}{hint}", line)
         if header.count(column) > 1:
             raise file.error(f"the column {column!r} stands there twice; leave one", line)
 
@@ -292,6 +294,10 @@ def _first_failure(file: _File, error: pa.errors.SchemaErrors, known: dict[str, 
         guess = f"did you mean {near[0]!r}? " if near else ""
         why += f"; {guess}known are {', '.join(known[column])}"
     return file.error(f"{column}: {_quoted(value)} {why}", file.line(row))
+
+
+def _shown(header: list[str]) -> str:
+    return ", ".join(_quoted(name)[1:-1] for name in header)
 
 
 def _quoted(value: object) -> str:

@@ -12,7 +12,7 @@ import pandera.pandas as pa
 from tinyloc.config import Data
 from tinyloc.data import sources
 from tinyloc.data.features import Steps
-from tinyloc.data.packets import Dataset, Recording, columns, samples, schema
+from tinyloc.data.packets import Dataset, Recording, samples, schema
 from tinyloc.errors import InputError
 from tinyloc.files import atomic
 
@@ -69,24 +69,28 @@ def read_packets(path: Path) -> Dataset:
     try:
         arrow = pyarrow.parquet.read_table(path)
         about = json.loads(arrow.schema.metadata[ABOUT])
-        table = arrow.to_pandas()
-        known = schema(about["gateways"], about["rooms"], samples(table.columns))
-        packets = known.validate(table[list(columns(samples(table.columns)))], lazy=True)
+        table = arrow.to_pandas().drop(columns="recording")
+        ends = np.cumsum([count for *_, count in about["recordings"]])
+        recordings = tuple(
+            Recording(name, participant, phase, _valid(path, table.iloc[end - count : end], about))
+            for end, (name, participant, phase, count) in zip(ends, about["recordings"], strict=True)
+        )
     except FileNotFoundError:
         raise InputError(f"{path}: no such file of packets") from None
     except (pyarrow.ArrowException, OSError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not a file of packets ({' '.join(str(error).split())}); prepare it again") from None
+    return Dataset(about["name"], tuple(about["gateways"]), tuple(about["rooms"]), recordings, about["origin"])
+
+
+def _valid(path: Path, packets: pd.DataFrame, about: dict) -> pd.DataFrame:
+    """One recording's rows, numbered from 0."""
+    try:
+        known = schema(about["gateways"], about["rooms"], samples(packets.columns))
+        return known.validate(packets, lazy=True).reset_index(drop=True)
     except pa.errors.SchemaErrors as error:
         case = error.failure_cases.iloc[0]
-        what = f"row {case['index']}: {case['column']}: {case['failure_case']!r} {case['check']}"
+        what = f"row {case['index']}: {case['column']}: {str(case['failure_case'])!r} {case['check']}"
         raise InputError(f"{path}: {what}; prepare it again") from None
-    ends = np.cumsum([count for *_, count in about["recordings"]])
-    parts = [packets.iloc[end - count : end] for end, (*_, count) in zip(ends, about["recordings"], strict=True)]
-    recordings = tuple(
-        Recording(name, participant, phase, part.reset_index(drop=True))
-        for (name, participant, phase, _), part in zip(about["recordings"], parts, strict=True)
-    )
-    return Dataset(about["name"], tuple(about["gateways"]), tuple(about["rooms"]), recordings, about["origin"])
 
 
 def stamp(data: Data) -> list[tuple[str, int, int]]:

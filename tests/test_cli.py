@@ -1,6 +1,7 @@
 """The real command line: a user's mistake is one line on stderr and exit code 2, and never a traceback."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,7 @@ def check(tmp_path: Path, text: str | bytes, *options: str) -> subprocess.Comple
         ["data"],
         ["data", "check"],
         ["data", "simulate"],
+        ["data", "download"],
         ["data", "prepare"],
         ["train"],
         ["distil"],
@@ -185,6 +187,36 @@ def test_qemu_and_cross_compiler_missing(tmp_path):
 
 def test_run_says_what_it_wants():
     refused(tinyloc("run"), "MODEL.tflite", "--dataset")
+
+
+def test_own_packets_from_check_to_a_score_from_the_command_line_alone(tmp_path):
+    """Other gateways and rooms, no accelerometer, number or activity: files, a configuration, a model, its score."""
+    room = ["shed"] * 60 + ["loft"] * 60 + ["barn"] * 60
+    rows = [
+        f"2021-03-04 09:{s // 60:02d}:{s % 60:02d},{-40 - 9 * (s // 60) - s % 7},ap{s % 3},{room[s]}"
+        for s in range(180)
+    ]
+    for name in ("zoe-1.csv", "max-1.csv"):
+        (tmp_path / name).write_text("\n".join(["timestamp,rssi,gateway,true_room", *rows]) + "\n")
+    written = tinyloc("data", "check", tmp_path, "--write-config", tmp_path / "my.yaml")
+    assert written.returncode == 0, written.stderr
+    for word in ("No accelerometer", "ap2", "barn", "2 folds (max, zoe)"):
+        assert word in written.stdout
+    config = tmp_path / "my.yaml"
+    config.write_text(re.sub(r"epochs: \d+", "epochs: 1", config.read_text()))
+    trained = tinyloc("train", "-c", config, "-d", "my", "-m", "mamba", "--root", tmp_path / "build", "--workers", "1")
+    assert trained.returncode == 0, trained.stderr
+    assert "fold zoe" in trained.stdout
+    model = tmp_path / "build" / "results" / "my" / "mamba" / "seed0" / "fold-zoe" / "model.pt"
+    scored = tinyloc("evaluate", model, tmp_path / "zoe-1.csv", "-c", config)
+    assert scored.returncode == 0, scored.stderr
+    assert "161 windows" in scored.stdout and "barn: F1" in scored.stdout
+
+
+def test_download_of_nothing_known_and_from_nowhere(tmp_path):
+    refused(tinyloc("data", "download", "shub"), "shub", "shib, sphere")
+    nowhere = "http://127.0.0.1:9"
+    refused(tinyloc("data", "download", "shib", "--into", tmp_path, "--url", nowhere), nowhere, "broke off")
 
 
 def test_simulated_packets_pass_their_own_check(tmp_path):

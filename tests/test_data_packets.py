@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from packet_tables import GATEWAYS, ROOMS, START, dataset, table, tables
 
-from tinyloc.data.packets import COLUMNS, describe, read_csv, schema, write_csv
+from tinyloc.data.packets import ACCELERATION, COLUMNS, columns, missing, read_csv, schema, write_csv
 from tinyloc.errors import InputError
 
 PROPERTY = settings(
@@ -63,7 +63,7 @@ def test_a_folder_is_no_file(tmp_path):
         read_csv(tmp_path)
 
 
-@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("column", [column for column in COLUMNS if column != "activity"])
 def test_missing_column_is_named_with_those_that_are_there(tmp_path, lines, column):
     lines[0] = lines[0].replace(column, "other")
     message = refusal(tmp_path, lines)
@@ -204,10 +204,33 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(tmp_path, data):
         schema(GATEWAYS, ROOMS).validate(packets)
 
 
-def test_description_counts(tmp_path):
-    text = describe(table([0, 60_000, 120_000], rssi=[-80, -60, -40], gateway=["east", "west", "east"]))
-    for words in ("3 packets in 2.0 min", "-80 … -40 dBm", "median -60", "east 2", "west 1", "attic 3", "sitting 3"):
-        assert words in text
+def without(lines: list[str], *names: str) -> list[str]:
+    """`lines` less some of their columns."""
+    kept = [i for i, column in enumerate(COLUMNS) if column not in names]
+    return [",".join(line.split(",")[i] for i in kept) for line in lines]
+
+
+def test_a_wearable_without_accelerometer(tmp_path, lines):
+    path = tmp_path / "radio.csv"
+    path.write_text("\n".join(without(lines, *ACCELERATION, "seqno", "activity")) + "\n")
+    packets = read_csv(path, GATEWAYS, ROOMS)
+    assert tuple(packets.columns) == columns(0)
+    assert packets["seqno"].tolist() == [0, 1, 2, 3, 4] and set(packets["activity"]) == {"unknown"}
+    assert missing(path) == ("seqno", "s1x", "s1y", "s1z", "activity")
+    schema(GATEWAYS, ROOMS, 0).validate(packets)
+    with pytest.raises(InputError, match=r"radio\.csv: line 1: no accelerometer column .* \(accelerometer: false\)"):
+        read_csv(path, accelerometer=True)
+
+
+def test_an_accelerometer_of_another_make(tmp_path, lines):
+    """Two samples a packet; and packets with samples need their number, or each gateway would count them again."""
+    path = tmp_path / "two.csv"
+    two = without(lines, *ACCELERATION[6:])
+    path.write_text("\n".join(two) + "\n")
+    assert tuple(read_csv(path).columns) == columns(2)
+    assert tuple(read_csv(path, accelerometer=False).columns) == columns(0)
+    assert "no column 's2z'" in refusal(tmp_path, [line.replace("s2z", "S2Z") for line in two])
+    assert "no column 'seqno'" in refusal(tmp_path, without(lines, "seqno"))
 
 
 def test_fingerprint_follows_the_contents():

@@ -1,6 +1,5 @@
 """Where data come from: found in the right order, loaded whole, and said plainly where they are missing or wrong."""
 
-import hashlib
 import time
 
 import numpy as np
@@ -8,9 +7,9 @@ import pytest
 from packet_tables import GATEWAYS, ROOMS, table
 
 from tinyloc.config import CsvData, Features, HouseData, ShibData
-from tinyloc.data import sources
+from tinyloc.data import shib, sources
 from tinyloc.data.features import all_steps
-from tinyloc.data.packets import write_csv
+from tinyloc.data.packets import ACCELERATION, write_csv
 from tinyloc.data.splits import folds
 from tinyloc.data.store import stamp
 from tinyloc.data.windows import cut
@@ -36,6 +35,19 @@ def put_sessions(folder, names=("1-1", "2-1", "10-1")):
         packets = table(np.arange(30) * 200, gateway="kitchen", room="stairs")
         write_csv(folder / f"{name}.csv", packets)
     return folder
+
+
+@pytest.fixture
+def published(monkeypatch):
+    """`put_sessions`, where what it puts is what was published."""
+
+    def put(folder, names=("1-1", "2-1", "10-1")):
+        put_sessions(folder, names)
+        blobs = {f"calibration/{name}.csv": shib.git_blob((folder / f"{name}.csv").read_bytes()) for name in names}
+        monkeypatch.setattr(shib, "BLOBS", blobs)
+        return folder
+
+    return put
 
 
 # ── finding ──────────────────────────────────────────────────────────────────────────────────────
@@ -90,9 +102,9 @@ def test_the_house_is_always_there(alone):
 
 
 # ── SHIB ─────────────────────────────────────────────────────────────────────────────────────────
-def test_participant_and_session_come_from_the_name_in_the_order_of_numbers(alone):
-    folder = put_sessions(alone / "data" / "shib" / "calibration", ["10-1", "2-2", "2-1"])
-    write_csv(folder / "freeliving.csv", table([0]))  # of the same release, but no session
+def test_participant_and_session_come_from_the_name_in_the_order_of_numbers(alone, published):
+    folder = published(alone / "data" / "shib" / "calibration", ["10-1", "2-2", "2-1"])
+    write_csv(folder.parent / "test" / "freeliving.csv", table([0]))  # of the same release, but no session
     dataset = sources.load("shib", SHIB)
     assert [(r.name, r.participant, r.phase) for r in dataset.recordings] == [
         ("2-1", "2", "calibration"),
@@ -103,24 +115,40 @@ def test_participant_and_session_come_from_the_name_in_the_order_of_numbers(alon
     assert "3 calibration sessions of 2 people" in dataset.origin
 
 
-def test_a_file_that_differs_from_the_published_is_refused(alone):
-    folder = put_sessions(alone / "data" / "shib" / "calibration", ["1-1", "1-2"])
-    listing = []
-    for name in ("1-1", "1-2", "3-1"):  # 3-1 is published, and not here
-        raw = (folder / "1-1.csv").read_bytes()
-        listing.append(
-            f"{hashlib.sha1(b'blob %d' % len(raw) + bytes(1) + raw).hexdigest()}  data/calibration/{name}.csv"
-        )
-    (folder.parent / "GIT_BLOBS").write_text("\n".join(listing) + "\n")
+def test_free_living_is_tested_on_where_the_protocol_says_so(alone, published, monkeypatch):
+    folder = published(alone / "data" / "shib" / "calibration", ["1-1", "2-1"])
+    config = ShibData(kind="shib", protocol="fingerprint-to-living")
+    assert "freeliving.csv was not found" in sources.why_missing(config)
+    path = folder.parent / "test" / "freeliving.csv"
+    write_csv(path, table(np.arange(30) * 200, gateway="kitchen", room="stairs"))
+    with pytest.raises(InputError, match=r"freeliving\.csv: differs from the published"):
+        sources.load("shib", config)
+    monkeypatch.setitem(shib.BLOBS, "test/freeliving.csv", shib.git_blob(path.read_bytes()))
+    dataset = sources.load("shib", config)
+    assert [(r.name, r.phase) for r in dataset.recordings][1:] == [("2-1", "calibration"), ("freeliving", "living")]
+    assert "free living" in dataset.origin and len(stamp(config)) == 3 and len(stamp(SHIB)) == 2
+    (fold,) = folds(all_steps(dataset, Features()), config.protocol, 0.25)
+    assert [s.recording for s in fold.test] == ["freeliving"] and len(fold.train) == 2
+
+
+def test_the_ids_are_gits():
+    """The id of an empty file is the best known one of all."""
+    assert shib.git_blob(b"") == "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
+    assert len(shib.BLOBS) == len(set(shib.BLOBS.values())) == 16
+
+
+@pytest.mark.parametrize("name", ["1-2", "77-1"], ids=["altered", "unknown"])
+def test_a_file_that_differs_from_the_published_is_refused(alone, published, name):
+    folder = published(alone / "data" / "shib" / "calibration", ["1-1", "1-2"])
     assert len(sources.load("shib", SHIB).recordings) == 2
-    with (folder / "1-2.csv").open("a") as file:
-        file.write("\n")
-    with pytest.raises(InputError, match=r"1-2\.csv: differs from the published recording"):
+    with (folder / f"{name}.csv").open("a") as file:
+        file.write("\n" if name == "1-2" else (folder / "1-1.csv").read_text())
+    with pytest.raises(InputError, match=rf"{name}\.csv: differs from the published recording"):
         sources.load("shib", SHIB)
 
 
-def test_an_error_in_a_session_names_the_file(alone):
-    folder = put_sessions(alone / "data" / "shib" / "calibration", ["1-1", "2-1"])
+def test_an_error_in_a_session_names_the_file(alone, published):
+    folder = published(alone / "data" / "shib" / "calibration", ["1-1", "2-1"])
     text = (folder / "2-1.csv").read_text()
     (folder / "2-1.csv").write_text(text.replace("kitchen,", "garage,", 1))
     with pytest.raises(InputError, match=r"2-1\.csv: line 2: gateway: 'garage' is not a known gateway"):
@@ -147,6 +175,25 @@ def test_a_folder_of_csv_files_is_a_data_set(tmp_path):
     before = stamp(config)
     (tmp_path / "bo.csv").write_text((tmp_path / "bo.csv").read_text() + "\n")
     assert stamp(config) != before
+
+
+def test_one_file_of_a_folder(tmp_path):
+    for name in ("anna-1", "bo"):
+        write_csv(tmp_path / f"{name}.csv", table(np.arange(50) * 300))
+    config = own(tmp_path).model_copy(update={"files": "bo.csv", "accelerometer": False})
+    dataset = sources.load("mine", config)
+    assert [r.name for r in dataset.recordings] == ["bo"] and "s1x" not in dataset.recordings[0].packets
+    assert [name for name, *_ in stamp(config)] == ["bo.csv"]
+
+
+def test_recordings_with_different_accelerometers_are_no_data_set(tmp_path):
+    write_csv(tmp_path / "anna-1.csv", table([0, 1]))
+    write_csv(tmp_path / "bo.csv", table([0, 1]).drop(columns=["s5x", "s5y", "s5z"]))
+    with pytest.raises(InputError, match=r"bo\.csv: other accelerometer columns than anna-1\.csv"):
+        sources.load("mine", own(tmp_path))
+    write_csv(tmp_path / "bo.csv", table([0, 1]).drop(columns=list(ACCELERATION)))
+    with pytest.raises(InputError, match=r"bo\.csv: line 1: no accelerometer column"):
+        sources.load("mine", own(tmp_path))
 
 
 def test_a_folder_that_is_missing_or_empty(tmp_path):

@@ -1,6 +1,7 @@
 """Packets to steps to windows to folds: nothing lost, nothing across a gap, nothing of the test in the training."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from tinyloc.config import Features
 from tinyloc.data.features import all_steps, stacked
 from tinyloc.data.packets import ACCELERATION
 from tinyloc.data.splits import folds
-from tinyloc.data.store import read_steps, write_steps
+from tinyloc.data.store import read_packets, read_steps, write_packets, write_steps
 from tinyloc.data.windows import Scaler, cut
 from tinyloc.errors import InputError
 
@@ -104,6 +105,35 @@ def test_steps_survive_the_disk(tmp_path):
     for before, after in zip(steps, read_steps(tmp_path / "steps.npz"), strict=True):
         for name, value in vars(before).items():
             np.testing.assert_array_equal(value, getattr(after, name))
+
+
+@settings(PROPERTY, max_examples=10)
+@given(data=several(2))
+def test_packets_survive_the_disk(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("packets")
+    for made in (dataset(*data), dataset(*(t.drop(columns=list(ACCELERATION)) for t in data))):
+        write_packets(folder / "packets.parquet", made)
+        back = read_packets(folder / "packets.parquet")
+        assert back.fingerprint == made.fingerprint and back.origin == made.origin
+        for before, after in zip(made.recordings, back.recordings, strict=True):
+            pd.testing.assert_frame_equal(before.packets, after.packets, check_dtype=False)
+
+
+def test_a_file_of_packets_that_is_none(tmp_path):
+    path = tmp_path / "packets.parquet"
+    with pytest.raises(InputError, match=r"packets\.parquet: no such file"):
+        read_packets(path)
+    write_packets(path, dataset(table([0, 1, 2])))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"packets\.parquet: not a file of packets"):
+        read_packets(path)
+    pd.DataFrame({"rssi": [1]}).to_parquet(path)
+    with pytest.raises(InputError, match="not a file of packets"):
+        read_packets(path)
+    write_packets(path, dataset(table([0, 1, 2], rssi=[-60, 99, -60])))
+    with pytest.raises(InputError, match=r"row 1: rssi: '99' is outside -127"):
+        read_packets(path)
 
 
 # ── windows ──────────────────────────────────────────────────────────────────────────────────────
@@ -219,6 +249,15 @@ def test_fingerprint_trains_and_living_tests():
     assert fold.name == "living"
     assert [s.recording for s in fold.test] == ["p1-1"] and len(fold.test[0]) == 20
     assert [len(s) for s in fold.train] == [30, 30] and [len(s) for s in fold.validation] == [10, 10]
+
+
+def test_the_last_part_of_every_segment_is_tested():
+    steps = all_steps(dataset(table([*range(0, 40_000, 1000), *range(60_000, 80_000, 1000)])), Features())
+    (fold,) = folds(steps, "last-part", 0.25)
+    assert fold.name == "last-part"
+    assert fold.test[0].step.tolist() == [*range(30, 40), *range(55, 60)]
+    assert fold.validation[0].step.tolist() == [*range(22, 30), *range(51, 55)]
+    assert fold.train[0].step.tolist() == [*range(22), *range(40, 51)]
 
 
 def test_protocols_that_the_recordings_do_not_allow():

@@ -48,14 +48,47 @@ def _names(text: str) -> list[str]:
 # ── data ─────────────────────────────────────────────────────────────────────────────────────────
 @data_app.command("check")
 def data_check(
-    path: Annotated[Path, typer.Argument(help="A CSV of packets in the SHIB columns.")],
-    gateways: Annotated[str, typer.Option(help="Known gateways, comma separated [default: any].")] = "",
-    rooms: Annotated[str, typer.Option(help="Known rooms, comma separated [default: any].")] = "",
+    path: Annotated[Path, typer.Argument(help="A CSV of packets, or a folder of such files, one a recording.")],
+    gateways: Annotated[str, typer.Option(help="Known gateways, comma separated [default: those there].")] = "",
+    rooms: Annotated[str, typer.Option(help="Known rooms, comma separated [default: those there].")] = "",
+    accelerometer: Annotated[
+        bool | None, typer.Option(help="Require or leave out the accelerometer's columns [default: what is there].")
+    ] = None,
+    write_config: Annotated[
+        Path | None, typer.Option("--write-config", "-w", help="Write a configuration for these data to this .yaml.")
+    ] = None,
 ) -> None:
-    """Check a CSV of packets and say what is in it."""
-    from tinyloc.data.packets import describe, read_csv
+    """Check packets of your own: what is in them, and what tinyloc would do with them."""
+    from rich.console import Console
 
-    typer.echo(describe(read_csv(path, _names(gateways) or None, _names(rooms) or None)))
+    from tinyloc import config
+    from tinyloc.data import check
+
+    found = check.look(path, _names(gateways) or None, _names(rooms) or None, accelerometer)
+    console = Console(highlight=False)
+    for table in check.tables(found):
+        console.print(table)
+    console.print("What tinyloc would do", style="italic")
+    for line in check.plan(found):
+        typer.echo(f"  - {line}")
+    if write_config is not None:
+        check.configuration(found, path, write_config, config.profile("quick"))
+        typer.echo(f"{write_config}: written")
+
+
+@data_app.command("download")
+def data_download(
+    name: Annotated[str, typer.Argument(help="shib, or sphere: the four houses of the study's authors.")],
+    into: Annotated[Path | None, typer.Option(help="Folder of data [default: data/].")] = None,
+    url: Annotated[str | None, typer.Option(help="Another server with the same files.")] = None,
+) -> None:
+    """Fetch public recordings, verify them, and put them where tinyloc looks for them."""
+    from tinyloc.data import download, sources
+
+    known = {"shib": download.download_shib, "sphere": download.download_residential}
+    if name not in known:
+        raise InputError(f"download {name!r}: no such data; there are {', '.join(known)}")
+    known[name](into or sources.home(), **({"url": url} if url else {}), say=typer.echo)
 
 
 @data_app.command("simulate")
@@ -154,7 +187,7 @@ def evaluate(
 
     study = _study(config, None, None)
     trained = checkpoints.load(checkpoint)
-    table = read_csv(packets, list(trained.gateways), list(trained.rooms))
+    table = read_csv(packets, list(trained.gateways), list(trained.rooms), accelerometer=trained.n_acc > 0)
     recording = Recording(packets.stem, packets.stem, "living", table)
     dataset = Dataset(packets.stem, trained.gateways, trained.rooms, (recording,), f"packets of {packets}")
     rows = predict_steps(trained, [steps(recording, dataset, study.config.features)], study.config.windows)

@@ -25,7 +25,10 @@ class ShibData(Strict):
     """The SHIB recordings: real, found on disk, never part of the project."""
 
     kind: Literal["shib"]
-    protocol: Literal["leave-one-participant-out"] = "leave-one-participant-out"
+    protocol: Literal["leave-one-participant-out", "fingerprint-to-living"] = Field(
+        "leave-one-participant-out",
+        description="over the calibration sessions; fingerprint-to-living tests on freeliving.csv instead",
+    )
     gateways: list[str] = ["living", "kitchen", "stairs", "bedroom"]
     rooms: list[str] = ["livingroom", "kitchen", "stairs", "bedroom"]
 
@@ -42,17 +45,36 @@ class HouseData(Strict):
     living_recordings: PositiveInt = 8
 
 
+class ResidentialData(Strict):
+    """A house of the study's authors: a scripted walk over floor tags to train on, free living to test on."""
+
+    kind: Literal["residential"]
+    house: Literal["A", "B", "C", "D"]
+    protocol: Literal["fingerprint-to-living"] = "fingerprint-to-living"
+
+
 class CsvData(Strict):
     """Anyone's own packets: CSV files in the SHIB columns, one file a recording."""
 
     kind: Literal["csv"]
     folder: Path = Field(description="where the CSV files are; relative to the configuration file")
-    protocol: Literal["leave-one-participant-out"] = "leave-one-participant-out"
+    files: str = Field("*.csv", min_length=1, description="which of them: a pattern, or one file's name")
+    accelerometer: bool = Field(True, description="false: there is none, or it is left out")
+    protocol: Literal["leave-one-participant-out", "last-part"] = "leave-one-participant-out"
     gateways: list[str] = Field(min_length=1)
     rooms: list[str] = Field(min_length=2)
 
 
-Data = Annotated[ShibData | HouseData | CsvData, Field(discriminator="kind")]
+class LomappData(Strict):
+    """LoMAPP's windows, which are arrays and not packets; on request from its authors."""
+
+    kind: Literal["lomapp"]
+    folder: Path = Field(description="the folder that holds PD and C; relative to the configuration file")
+    pickles: bool = Field(False, description="read .pkl files: reading one runs code of whoever made it")
+    protocol: Literal["group-to-group"] = "group-to-group"
+
+
+Data = Annotated[ShibData | HouseData | ResidentialData | CsvData | LomappData, Field(discriminator="kind")]
 
 
 class Features(Strict):
@@ -309,7 +331,9 @@ def read(path: Path) -> Config:
 
 def _located(data: Data, path: Path) -> Data:
     """A folder that the file at `path` names, seen from the working directory."""
-    return data.model_copy(update={"folder": path.parent / data.folder}) if isinstance(data, CsvData) else data
+    if isinstance(data, CsvData | LomappData):
+        return data.model_copy(update={"folder": path.parent / data.folder})
+    return data
 
 
 def profile(name: str) -> Config:

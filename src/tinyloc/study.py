@@ -19,10 +19,10 @@ from tinyloc import config as configuration
 from tinyloc import provenance
 from tinyloc.config import Config
 from tinyloc.data import sources
-from tinyloc.data.features import Steps, all_steps
+from tinyloc.data.features import Steps
 from tinyloc.data.packets import Dataset
 from tinyloc.data.splits import Fold, folds
-from tinyloc.data.store import read_steps, stamp, write_steps
+from tinyloc.data.store import read_packets, read_steps, stamp, write_packets, write_steps
 from tinyloc.errors import InputError
 from tinyloc.files import REPOSITORY, read_json, sha256, write_json
 
@@ -111,7 +111,7 @@ class Study:
             fingerprint=record["fingerprint"],
             steps=recordings,
             folds=folds(recordings, self._data(dataset).protocol, self.config.windows.validation_share),
-            load=lambda: sources.load(dataset, self._data(dataset)),
+            load=lambda: _packets(dataset, folder / "packets.parquet"),
         )
 
     def _data(self, dataset: str) -> configuration.Data:
@@ -136,8 +136,10 @@ class Study:
         folder = self.root / "data" / dataset
         key = _digest(self.data_inputs(dataset))
         if not _is_current(folder, key):
-            loaded = sources.load(dataset, data)
-            write_steps(folder / "steps.npz", all_steps(loaded, self.config.features))
+            loaded = sources.binned(dataset, data, self.config.features)
+            write_steps(folder / "steps.npz", loaded.steps)
+            if loaded.dataset is not None:
+                write_packets(folder / "packets.parquet", loaded.dataset)
             self._record(
                 folder,
                 key,
@@ -145,8 +147,8 @@ class Study:
                 fingerprint=loaded.fingerprint,
                 gateways=loaded.gateways,
                 rooms=loaded.rooms,
-                recordings=[r.name for r in loaded.recordings],
-                packets=sum(len(r.packets) for r in loaded.recordings),
+                recordings=[s.recording for s in loaded.steps],
+                packets=sum(len(r.packets) for r in loaded.dataset.recordings) if loaded.dataset else None,
             )
         return folder
 
@@ -400,6 +402,12 @@ def _require_agreement(path: Path, report: dict, exact: bool) -> None:
             raise InputError(
                 f"{path}: the board's outputs differ from the {other}'s by up to {apart}; please report it"
             )
+
+
+def _packets(dataset: str, path: Path) -> Dataset:
+    if not path.is_file():
+        raise InputError(f"datasets.{dataset}: these data came as windows, so there are no packets to look at")
+    return read_packets(path)
 
 
 def _is_current(folder: Path, key: str) -> bool:

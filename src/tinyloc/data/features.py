@@ -4,10 +4,13 @@ A segment is a stretch of packets with no pause longer than `max_gap_s`. Its bin
 `bin_s` long; every bin up to the one of its last packet is a step. The choices that are not obvious:
 
 - RSSI of a step is the mean over the packets a gateway heard in it, in dBm; a gateway that heard none has `silent_dbm`.
-- Acceleration uses every packet once, however many gateways heard it.
+- Acceleration uses every packet once, however many gateways heard it. Without an accelerometer it has no columns.
 - In a bin with no packet at all every gateway is silent and the acceleration stays what it was in the step before.
 - The room of a step is that of its last packet (of the step before, where there is none): a model that runs in real
   time answers at the end of the step, and is asked where the person is then.
+
+Every sum runs in the order of the packets and can be kept up packet by packet: `stream` gives the same numbers, bit for
+bit, in constant memory.
 """
 
 from collections.abc import Iterable
@@ -17,9 +20,13 @@ import numpy as np
 import pandas as pd
 
 from tinyloc.config import Features
-from tinyloc.data.packets import ACCELERATION, SAMPLES_PER_PACKET, Dataset, Recording
+from tinyloc.data.packets import Dataset, Recording, acceleration, samples
 
 ACC_NAMES = ("mean_x", "mean_y", "mean_z", "std_x", "std_y", "std_z")
+
+# A packet's number is looked up among the last 64 numbers, as IPsec does against replay (RFC 4303, section 3.4.3): a
+# device needs one 64-bit word for it, whatever the rate of packets.
+REMEMBERED = 64
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Steps:
     phase: str
     rssi: np.ndarray  # [S, n_ap] float32, dBm
     heard: np.ndarray  # [S, n_ap] int64, packets each gateway heard
-    acc: np.ndarray  # [S, 6] float32, g: mean x, y, z, then standard deviation x, y, z
+    acc: np.ndarray  # [S, n_acc] float32, g: mean x, y, z, then standard deviation x, y, z; n_acc is 6, or 0 without
     room: np.ndarray  # [S] int64, index into the data set's rooms
     segment: np.ndarray  # [S] int64, number of the stretch without a gap
     step: np.ndarray  # [S] int64, index among all the steps of the recording
@@ -101,17 +108,33 @@ def _last_row(step: np.ndarray, n_steps: int) -> np.ndarray:
 
 
 def _acceleration(packets: pd.DataFrame, step: np.ndarray, n_steps: int) -> np.ndarray:
-    """Mean and standard deviation [S, 6] in g over the samples of every step; 0 in a step without a packet."""
-    once = ~pd.DataFrame({"step": step, "seqno": packets["seqno"].to_numpy()}).duplicated().to_numpy()
-    samples = packets[list(ACCELERATION)].to_numpy()[once].reshape(-1, 3)
-    at = np.repeat(step[once], SAMPLES_PER_PACKET)
-    count = np.maximum(np.bincount(at, minlength=n_steps), 1)
+    """Mean and standard deviation [S, n_acc] in g over the samples of every step; of no meaning without a packet.
 
-    def mean(values: np.ndarray) -> np.ndarray:
-        return np.stack([np.bincount(at, weights=column, minlength=n_steps) for column in values.T], 1) / count[:, None]
+    The variance is that of the samples less the first of the step, E[d²] - E[d]², which needs one pass and does not
+    cancel (Chan, Golub, LeVeque, "Algorithms for computing the sample variance", The American Statistician 37, 1983).
+    """
+    columns = acceleration(samples(packets.columns))
+    if not columns:
+        return np.zeros((n_steps, 0))
+    once = _once(packets["seqno"].to_numpy(), step)
+    values = packets[list(columns)].to_numpy()[once].reshape(-1, 3)
+    at = np.repeat(step[once], len(columns) // 3)
+    count = np.maximum(np.bincount(at, minlength=n_steps), 1)[:, None]
+    first = values[np.minimum(np.searchsorted(at, np.arange(n_steps)), len(values) - 1)]
 
-    centre = mean(samples)
-    return np.concatenate([centre, np.sqrt(mean((samples - centre[at]) ** 2))], axis=1)
+    def mean(of: np.ndarray) -> np.ndarray:
+        return np.stack([np.bincount(at, weights=column, minlength=n_steps) for column in of.T], 1) / count
+
+    apart = values - first[at]
+    centre = mean(apart)
+    return np.concatenate([first + centre, np.sqrt(np.maximum(mean(apart * apart) - centre * centre, 0))], axis=1)
+
+
+def _once(seqno: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """Mask [P] of the first row of every packet in its step; a row REMEMBERED numbers behind the newest is late."""
+    rows = pd.DataFrame({"step": step, "seqno": seqno})
+    newest = rows.groupby("step")["seqno"].cummax().to_numpy()
+    return ~rows.duplicated().to_numpy() & (seqno > newest - REMEMBERED)
 
 
 def stacked(steps: Iterable[Steps], name: str) -> np.ndarray:

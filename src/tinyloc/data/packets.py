@@ -2,15 +2,17 @@
 
 A row is one packet as one gateway heard it. A packet that several gateways heard stands on several rows with the
 same `seqno` and the same accelerometer samples. The columns are those of the SHIB release (McConville et al.,
-"A dataset for room level indoor localization using a smart home in a box", Data in Brief 22, 2019).
+"A dataset for room level indoor localization using a smart home in a box", Data in Brief 22, 2019), with as many
+accelerometer samples a packet as there are: five in SHIB, none where the wearable has no accelerometer.
 """
 
 import csv
 import difflib
 import io
 import itertools
+import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,11 +24,30 @@ import pandera.pandas as pa
 from tinyloc.errors import InputError
 from tinyloc.files import atomic, sha256
 
-SAMPLES_PER_PACKET = 5
-ACCELERATION = tuple(f"s{i}{axis}" for i in range(1, SAMPLES_PER_PACKET + 1) for axis in "xyz")
-COLUMNS = ("timestamp", "rssi", "seqno", *ACCELERATION, "gateway", "true_room", "activity")
 WHOLE = ("rssi", "seqno")
 TEXT = ("timestamp", "gateway", "true_room", "activity")
+SAMPLE = re.compile(r"s([1-9]\d?)[xyz]")
+UNKNOWN = "unknown"  # the activity of a packet whose file says none
+
+
+def acceleration(samples: int) -> tuple[str, ...]:
+    """The columns of the accelerometer samples that every packet carries: s1x, s1y, s1z, s2x, …"""
+    return tuple(f"s{i}{axis}" for i in range(1, samples + 1) for axis in "xyz")
+
+
+def columns(samples: int) -> tuple[str, ...]:
+    """The columns of a packet table with `samples` accelerometer samples a packet, in their order."""
+    return ("timestamp", "rssi", "seqno", *acceleration(samples), "gateway", "true_room", "activity")
+
+
+def samples(names: Iterable[str]) -> int:
+    """The highest number of an accelerometer sample among the names of columns; 0 where there is none."""
+    return max((int(match[1]) for match in map(SAMPLE.fullmatch, names) if match), default=0)
+
+
+SAMPLES_PER_PACKET = 5  # of SHIB
+ACCELERATION = acceleration(SAMPLES_PER_PACKET)
+COLUMNS = columns(SAMPLES_PER_PACKET)
 
 # Bluetooth Core Specification, Vol 4 Part E, LE Advertising Report: RSSI is -127 … +20 dBm, and 127 "not available".
 RSSI_RANGE = (-127, 20)
@@ -64,19 +85,21 @@ class Dataset:
         return sha256(*parts)
 
 
-def schema(gateways: Sequence[str] | None = None, rooms: Sequence[str] | None = None) -> pa.DataFrameSchema:
+def schema(
+    gateways: Sequence[str] | None = None, rooms: Sequence[str] | None = None, samples: int = SAMPLES_PER_PACKET
+) -> pa.DataFrameSchema:
     """What a packet table has to hold; None allows any name. The `error` of each check ends a message to the user."""
     low, high = RSSI_RANGE
     g_low, g_high = ACCELERATION_RANGE
     rssi = pa.Check.between(low, high, error=f"is outside {low} … {high} dBm; leave out packets of unknown RSSI")
-    acceleration = pa.Check.between(g_low, g_high, error=f"is outside {g_low:g} … {g_high:g}; give it in g")
+    in_g = pa.Check.between(g_low, g_high, error=f"is outside {g_low:g} … {g_high:g}; give it in g")
     forward = pa.Check(lambda time: ~(time.diff() < pd.Timedelta(0)), error="goes backwards")
     return pa.DataFrameSchema(
         {
             "timestamp": pa.Column("datetime64[us]", forward),
             "rssi": pa.Column("int64", rssi),
             "seqno": pa.Column("int64", pa.Check.ge(0, error="is negative; packets are counted from 0")),
-            **{column: pa.Column("float64", acceleration) for column in ACCELERATION},
+            **{column: pa.Column("float64", in_g) for column in acceleration(samples)},
             "gateway": pa.Column(str, _name("gateway", gateways)),
             "true_room": pa.Column(str, _name("room", rooms)),
             "activity": pa.Column(str, _name("activity", None)),
@@ -92,46 +115,52 @@ def _name(what: str, known: Sequence[str] | None) -> pa.Check:
     return pa.Check.isin(list(known), error=f"is not a known {what}")
 
 
-def read_csv(path: Path, gateways: Sequence[str] | None = None, rooms: Sequence[str] | None = None) -> pd.DataFrame:
+def read_csv(
+    path: Path,
+    gateways: Sequence[str] | None = None,
+    rooms: Sequence[str] | None = None,
+    accelerometer: bool | None = None,
+) -> pd.DataFrame:
     """Read one recording; the names of gateways and rooms are checked where the known ones are given.
 
     Timestamps are ISO 8601; with a UTC offset they become UTC. Columns beyond those of the packet table are left out.
+    accelerometer: True requires its columns, False leaves them out, None takes what is there. Without them `seqno` may
+    be missing too (each row is then a packet of its own), since it only tells which rows carry the same samples; a
+    missing `activity` becomes `unknown`.
 
-    Returns the packet table: timestamp [datetime64[us]], rssi [dBm, int64], seqno [int64], s1x … s5z [g, float64],
+    Returns the packet table: timestamp [datetime64[us]], rssi [dBm, int64], seqno [int64], s1x … [g, float64],
     gateway, true_room, activity [str], in the file's order.
 
     Raises InputError: one line with file, line, column, value and what to do.
     """
     file = _open(path)
-    _check_header(file)
+    header = _header(file)
+    number = samples(header) if accelerometer is not False else 0
+    if accelerometer and not number:
+        what = f"no accelerometer column (s1x, …); there are {_shown(header)}; use it without (accelerometer: false)"
+        raise file.error(what, next(file.records())[1])
+    _check_header(file, header, number)
     cells = _parse(file)
     if cells.empty:
         raise file.error("an empty recording: a header and no packets; record again or remove the file")
-    table = pd.DataFrame({column: _convert(file, cells[column]) for column in COLUMNS})
+    given = _completed(cells)
+    table = pd.DataFrame({column: _convert(file, given[column]) for column in columns(number)})
     try:
-        return schema(gateways, rooms).validate(table, lazy=True)
+        return schema(gateways, rooms, number).validate(table, lazy=True)
     except pa.errors.SchemaErrors as error:
         raise _first_failure(file, error, {"gateway": gateways, "true_room": rooms}) from None
+
+
+def missing(path: Path) -> tuple[str, ...]:
+    """The columns that a recording does not have, and that `read_csv` can do without."""
+    header = _header(_open(path))
+    return tuple(column for column in columns(max(samples(header), 1)) if column not in header)
 
 
 def write_csv(path: Path, packets: pd.DataFrame) -> None:
     """Write a packet table so that `read_csv` reads the same again."""
     with atomic(path) as temporary:
         packets.to_csv(temporary, index=False)
-
-
-def describe(packets: pd.DataFrame) -> str:
-    """A few lines for a reader: how many packets, how long, how loud, from which gateways, in which rooms."""
-    first, last = packets["timestamp"].iloc[[0, -1]]
-    minutes = (last - first).total_seconds() / 60
-    lines = [
-        f"{len(packets)} packets in {minutes:.1f} min, from {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S}",
-        f"RSSI {packets['rssi'].min()} … {packets['rssi'].max()} dBm, median {packets['rssi'].median():.0f} dBm",
-    ]
-    for column, plural in (("gateway", "gateways"), ("true_room", "rooms"), ("activity", "activities")):
-        counts = packets[column].value_counts(sort=False)
-        lines.append(f"{plural}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
-    return "\n".join(lines)
 
 
 # ── the file as text ─────────────────────────────────────────────────────────────────────────────
@@ -178,13 +207,17 @@ def _open(path: Path) -> _File:
     return _File(path, text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def _check_header(file: _File) -> None:
-    header, line = next(file.records())
-    for column in COLUMNS:
-        if column not in header:
+def _header(file: _File) -> list[str]:
+    return next(file.records())[0]
+
+
+def _check_header(file: _File, header: list[str], number: int) -> None:
+    line = next(file.records())[1]
+    optional = {"activity"} if number else {"activity", "seqno"}
+    for column in columns(number):
+        if column not in header and column not in optional:
             hint = "; separate the columns with commas" if len(header) == 1 else ""
-            there = ", ".join(_quoted(name)[1:-1] for name in header)
-            raise file.error(f"no column {column!r}; there are {there}{hint}", line)
+            raise file.error(f"no column {column!r}; there are {_shown(header)}{hint}", line)
         if header.count(column) > 1:
             raise file.error(f"the column {column!r} stands there twice; leave one", line)
 
@@ -219,6 +252,12 @@ def _misshapen(file: _File) -> InputError:
 
 
 # ── the cells ────────────────────────────────────────────────────────────────────────────────────
+def _completed(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells with the columns that a recording may do without."""
+    spare = {"seqno": np.arange(len(cells)), "activity": pd.Series(UNKNOWN, index=cells.index, dtype="str")}
+    return cells.assign(**{column: values for column, values in spare.items() if column not in cells})
+
+
 def _convert(file: _File, cells: pd.Series) -> pd.Series:
     """One column in the type of the packet table."""
     if cells.name == "timestamp":
@@ -255,6 +294,10 @@ def _first_failure(file: _File, error: pa.errors.SchemaErrors, known: dict[str, 
         guess = f"did you mean {near[0]!r}? " if near else ""
         why += f"; {guess}known are {', '.join(known[column])}"
     return file.error(f"{column}: {_quoted(value)} {why}", file.line(row))
+
+
+def _shown(header: list[str]) -> str:
+    return ", ".join(_quoted(name)[1:-1] for name in header)
 
 
 def _quoted(value: object) -> str:

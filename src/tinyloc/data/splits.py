@@ -1,12 +1,16 @@
 """Which steps train, choose and test a model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tinyloc.data.features import Steps
 from tinyloc.errors import InputError
+
+TEST_SHARE = 0.25  # of `last-part`
+
+Tail = Callable[[Steps, float], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -24,25 +28,39 @@ def folds(steps: Sequence[Steps], protocol: str, validation_share: float) -> lis
 
     `leave-one-participant-out`: one fold a participant, named after them, tested on all their recordings.
     `fingerprint-to-living`: one fold `living`, trained on the scripted walks.
-    Validation steps are the last `validation_share` of every segment of the training recordings. They are cut off
-    before windows are made, so no window holds steps of both.
+    `group-to-group`: as the first, for recordings that are a group of people each, cut into windows already.
+    `last-part`: one fold `last-part`, tested on the last TEST_SHARE of every segment. It needs one recording alone, and
+    says nothing about another day or another person.
+    Validation steps are the last `validation_share` of every segment of the training recordings (of the segments, where
+    each is a window). They are cut off before windows are made, so no window holds steps of both.
 
     Raises InputError: the recordings do not allow the protocol.
     """
     if protocol == "fingerprint-to-living":
-        return [_fold("living", steps, [s.phase == "living" for s in steps], validation_share)]
-    if protocol == "leave-one-participant-out":
+        return [_fold("living", *_apart(steps, lambda s: s.phase == "living"), _tail, validation_share)]
+    if protocol in ("leave-one-participant-out", "group-to-group"):
+        tail = _tail if protocol == "leave-one-participant-out" else _last_segments
         participants = list(dict.fromkeys(s.participant for s in steps))
-        return [_fold(p, steps, [s.participant == p for s in steps], validation_share) for p in participants]
+        return [
+            _fold(p, *_apart(steps, lambda s, p=p: s.participant == p), tail, validation_share) for p in participants
+        ]
+    if protocol == "last-part":
+        tails = [_tail(s, TEST_SHARE) for s in steps]
+        test = [s.select(tail) for s, tail in zip(steps, tails, strict=True)]
+        rest = [s.select(~tail) for s, tail in zip(steps, tails, strict=True)]
+        return [_fold("last-part", test, rest, _tail, validation_share)]
     raise InputError(f"protocol {protocol!r}: no such protocol")
 
 
-def _fold(name: str, steps: Sequence[Steps], in_test: Sequence[bool], share: float) -> Fold:
-    test = [s for s, tested in zip(steps, in_test, strict=True) if tested]
-    rest = [s for s, tested in zip(steps, in_test, strict=True) if not tested]
+def _apart(steps: Sequence[Steps], tested: Callable[[Steps], bool]) -> tuple[list[Steps], list[Steps]]:
+    """Recordings to test on, and the others."""
+    return [s for s in steps if tested(s)], [s for s in steps if not tested(s)]
+
+
+def _fold(name: str, test: list[Steps], rest: list[Steps], tail: Tail, share: float) -> Fold:
     if not test or not rest:
         raise InputError(f"fold {name!r}: {'nothing to test' if not test else 'no other recording to train'} on")
-    tails = [_tail(s, share) for s in rest]
+    tails = [tail(s, share) for s in rest]
     return Fold(
         name=name,
         train=[s.select(~tail) for s, tail in zip(rest, tails, strict=True)],
@@ -57,3 +75,10 @@ def _tail(steps: Steps, share: float) -> np.ndarray:
     kept = length - np.round(length * share).astype(int)
     within = np.arange(len(steps)) - np.repeat(first, length)
     return within >= np.repeat(kept, length)
+
+
+def _last_segments(steps: Steps, share: float) -> np.ndarray:
+    """Mask [S] of the last `share` of the segments."""
+    segments = np.unique(steps.segment)
+    kept = len(segments) - round(len(segments) * share)
+    return np.isin(steps.segment, segments[kept:])

@@ -1,16 +1,22 @@
-"""Steps on disk, and a cheap way to tell that the data behind them changed."""
+"""Steps and packets on disk, and a cheap way to tell that the data behind them changed."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pandera.pandas as pa
 
-from tinyloc.config import CsvData, Data, ShibData
-from tinyloc.data import shib
+from tinyloc.config import Data
+from tinyloc.data import sources
 from tinyloc.data.features import Steps
-from tinyloc.data.sources import find_shib
+from tinyloc.data.packets import Dataset, Recording, samples, schema
+from tinyloc.errors import InputError
 from tinyloc.files import atomic
+
+ABOUT = b"tinyloc"  # the key of a packets file's metadata
 
 
 def write_steps(path: Path, recordings: Sequence[Steps]) -> None:
@@ -28,11 +34,65 @@ def read_steps(path: Path) -> list[Steps]:
     return [Steps(**{name: a if a.ndim else str(a) for name, a in one.items()}) for one in stored]
 
 
+def write_packets(path: Path, dataset: Dataset) -> None:
+    """The packets of a data set as one Parquet file: the columns of a packet table, and `recording`, a number.
+
+    What no row says (names, participants, phases, origin) is JSON in the file's metadata.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    recordings = dataset.recordings
+    about = {
+        "name": dataset.name,
+        "gateways": dataset.gateways,
+        "rooms": dataset.rooms,
+        "origin": dataset.origin,
+        "recordings": [[r.name, r.participant, r.phase, len(r.packets)] for r in recordings],
+    }
+    table = pd.concat([r.packets for r in recordings], ignore_index=True)
+    table.insert(0, "recording", np.repeat(np.arange(len(recordings)), [len(r.packets) for r in recordings]))
+    arrow = pyarrow.Table.from_pandas(table, preserve_index=False)
+    arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), ABOUT: json.dumps(about).encode()})
+    with atomic(path) as temporary:
+        pyarrow.parquet.write_table(arrow, temporary, compression="zstd")
+
+
+def read_packets(path: Path) -> Dataset:
+    """What `write_packets` wrote, held against the schema of a packet table.
+
+    Raises InputError: no such file, or not one of packets.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        arrow = pyarrow.parquet.read_table(path)
+        about = json.loads(arrow.schema.metadata[ABOUT])
+        table = arrow.to_pandas().drop(columns="recording")
+        ends = np.cumsum([count for *_, count in about["recordings"]])
+        recordings = tuple(
+            Recording(name, participant, phase, _valid(path, table.iloc[end - count : end], about))
+            for end, (name, participant, phase, count) in zip(ends, about["recordings"], strict=True)
+        )
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file of packets") from None
+    except (pyarrow.ArrowException, OSError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not a file of packets ({' '.join(str(error).split())}); prepare it again") from None
+    return Dataset(about["name"], tuple(about["gateways"]), tuple(about["rooms"]), recordings, about["origin"])
+
+
+def _valid(path: Path, packets: pd.DataFrame, about: dict) -> pd.DataFrame:
+    """One recording's rows, numbered from 0."""
+    try:
+        known = schema(about["gateways"], about["rooms"], samples(packets.columns))
+        return known.validate(packets, lazy=True).reset_index(drop=True)
+    except pa.errors.SchemaErrors as error:
+        case = error.failure_cases.iloc[0]
+        what = f"row {case['index']}: {case['column']}: {str(case['failure_case'])!r} {case['check']}"
+        raise InputError(f"{path}: {what}; prepare it again") from None
+
+
 def stamp(data: Data) -> list[tuple[str, int, int]]:
     """Name, size in bytes and time of change in ns of every file behind a data set; nothing for a simulated one."""
-    files: Sequence[Path] = ()
-    if isinstance(data, ShibData) and (folder := find_shib()):
-        files = shib.sessions(folder)
-    if isinstance(data, CsvData):
-        files = sorted(data.folder.glob("*.csv"))
-    return [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    return [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in sources.files(data)]

@@ -2,14 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from tinyloc.data.features import Steps, stacked
 from tinyloc.errors import InputError
 
-Scaled = TypeVar("Scaled", Steps, "Windows")
+
+class Featured(Protocol):
+    """A dataclass of features: steps, windows, or one step of a stream."""
+
+    rssi: np.ndarray  # […, n_ap] float32
+    acc: np.ndarray  # […, n_acc] float32
+
+
+Scaled = TypeVar("Scaled", bound=Featured)
 
 
 @dataclass(frozen=True)
@@ -17,7 +25,7 @@ class Windows:
     """N windows of T consecutive steps each. The target of a window is the room at its last step."""
 
     rssi: np.ndarray  # [N, T, n_ap] float32
-    acc: np.ndarray  # [N, T, 6] float32
+    acc: np.ndarray  # [N, T, n_acc] float32
     room: np.ndarray  # [N, T] int64
     recording: np.ndarray  # [N] str
     step: np.ndarray  # [N] int64, index of the last step among the steps of its recording
@@ -38,8 +46,9 @@ def cut(steps: Sequence[Steps], length: int, hop: int) -> Windows:
     """
     ends = [_ends(s, length, hop) for s in steps]
     if sum(map(len, ends)) == 0:
-        longest = max((int(np.bincount(_run(s)).max()) for s in steps if len(s)), default=0)
-        raise InputError(f"windows.length {length}: the longest stretch without a gap has {longest} steps; shorten it")
+        raise InputError(
+            f"windows.length {length}: the longest stretch without a gap has {longest_run(steps)} steps; shorten it"
+        )
 
     def take(name: str) -> np.ndarray:
         back = np.arange(-length + 1, 1)
@@ -52,6 +61,11 @@ def cut(steps: Sequence[Steps], length: int, hop: int) -> Windows:
         recording=np.concatenate([np.full(len(e), s.recording) for s, e in zip(steps, ends, strict=True)]),
         step=np.concatenate([s.step[e] for s, e in zip(steps, ends, strict=True)]),
     )
+
+
+def longest_run(steps: Sequence[Steps]) -> int:
+    """Steps of the longest stretch without a gap; no window can be longer."""
+    return max((int(np.bincount(_run(s)).max()) for s in steps if len(s)), default=0)
 
 
 def _run(steps: Steps) -> np.ndarray:
@@ -73,8 +87,8 @@ class Scaler:
 
     rssi_min: np.ndarray  # [n_ap] dBm
     rssi_max: np.ndarray  # [n_ap] dBm
-    acc_min: np.ndarray  # [6] g
-    acc_max: np.ndarray  # [6] g
+    acc_min: np.ndarray  # [n_acc] g
+    acc_max: np.ndarray  # [n_acc] g
 
     @classmethod
     def fit(cls, steps: Sequence[Steps]) -> "Scaler":
@@ -82,7 +96,7 @@ class Scaler:
         return cls(rssi.min(0), rssi.max(0), acc.min(0), acc.max(0))
 
     def transform(self, data: Scaled) -> Scaled:
-        """The same steps or windows with scaled `rssi` and `acc`."""
+        """The same with scaled `rssi` and `acc`."""
         return replace(
             data,
             rssi=_scale(data.rssi, self.rssi_min, self.rssi_max),

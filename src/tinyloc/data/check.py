@@ -1,0 +1,283 @@
+"""What somebody's own CSV files hold, and what tinyloc would make of them.
+
+`look` gathers the facts, `tables` and `plan` put them before a reader, `configuration` writes the file to start from.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from tinyloc.config import Config, CsvData, Features, Windows
+from tinyloc.data.features import Steps, all_steps, stacked
+from tinyloc.data.packets import Dataset, Recording, missing, read_csv, samples
+from tinyloc.data.sources import participant
+from tinyloc.data.splits import Fold, folds
+from tinyloc.data.windows import longest_run
+from tinyloc.errors import InputError
+from tinyloc.files import write_text
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+WITHOUT = {
+    "activity": "every packet has the activity `unknown`; only descriptions use it",
+    "seqno": "each row is taken for a packet of its own; without an accelerometer nothing else needs it",
+    "accelerometer": "features are RSSI alone: models get no second modality",
+}
+FEWEST_STEPS = 5  # of a window: fewer hold next to no sequence
+
+
+@dataclass(frozen=True)
+class Check:
+    """Recordings that were read, and how they would be used."""
+
+    files: tuple[Path, ...]
+    dataset: Dataset
+    features: Features
+    steps: list[Steps]
+    missing: tuple[str, ...]  # keys of WITHOUT
+    protocol: str
+    folds: list[Fold]
+    windows: Windows
+    warnings: tuple[str, ...]
+
+    @property
+    def n_samples(self) -> int:
+        """Accelerometer samples a packet."""
+        return samples(self.dataset.recordings[0].packets.columns)
+
+
+def look(
+    path: Path,
+    gateways: Sequence[str] | None = None,
+    rooms: Sequence[str] | None = None,
+    accelerometer: bool | None = None,
+) -> Check:
+    """Read a CSV file, or every one of a folder, and find out how to use them.
+
+    gateways, rooms: the known names; None takes those that are there. accelerometer: as in `packets.read_csv`.
+
+    Raises InputError: nothing there, or a file that is no packet table.
+    """
+    files = tuple(sorted(path.glob("*.csv"))) if path.is_dir() else (path,)
+    if not files:
+        raise InputError(f"{path}: no CSV file there; put one file a recording, called participant-number.csv")
+    tables = [read_csv(file, gateways, rooms, accelerometer) for file in files]
+    _require_alike(files, tables)
+    recordings = tuple(
+        Recording(file.stem, participant(file), "calibration", t) for file, t in zip(files, tables, strict=True)
+    )
+    dataset = Dataset(
+        name=path.stem,
+        gateways=tuple(gateways or _names(tables, "gateway")),
+        rooms=tuple(rooms or _names(tables, "true_room")),
+        recordings=recordings,
+        origin=f"packets of {path}",
+    )
+    features, wanted = Features(), Windows()
+    steps = all_steps(dataset, features)
+    protocol = "leave-one-participant-out" if len({r.participant for r in recordings}) > 1 else "last-part"
+    made = folds(steps, protocol, wanted.validation_share)
+    fitting = min(longest_run(part) for fold in made for part in (fold.train, fold.validation, fold.test))
+    windows = wanted.model_copy(update={"length": max(1, min(wanted.length, fitting))})
+    return Check(
+        files=files,
+        dataset=dataset,
+        features=features,
+        steps=steps,
+        missing=_missing(files, tables[0]),
+        protocol=protocol,
+        folds=made,
+        windows=windows,
+        warnings=tuple(_warnings(dataset, steps, made, fitting, wanted.length)),
+    )
+
+
+def _require_alike(files: Sequence[Path], tables: Sequence[pd.DataFrame]) -> None:
+    for file, table in zip(files, tables, strict=True):
+        if len(table.columns) != len(tables[0].columns):
+            raise InputError(
+                f"{file}: other accelerometer columns than {files[0].name}; a data set needs the same in all"
+            )
+
+
+def _names(tables: Sequence[pd.DataFrame], column: str) -> list[str]:
+    return sorted(set().union(*(table[column] for table in tables)))
+
+
+def _missing(files: Sequence[Path], table: pd.DataFrame) -> tuple[str, ...]:
+    absent = set().union(*map(missing, files))
+    return tuple(key for key in WITHOUT if key in absent or (key == "accelerometer" and "s1x" not in table))
+
+
+def _warnings(dataset: Dataset, steps: list[Steps], made: list[Fold], fitting: int, wanted: int) -> list[str]:
+    """What would spoil a study of these data."""
+    found = []
+    if fitting < wanted:
+        found.append(
+            f"the stretches without a gap are short: a window can have {fitting} steps and not {wanted}, "
+            "as its training, validation and test parts need one each"
+        )
+    if fitting < FEWEST_STEPS:
+        found.append("that is too short to train on: record longer without a pause")
+    if len(dataset.rooms) < 2:
+        found.append("there is one room: nothing to tell apart")
+    for fold in made:
+        unseen = {dataset.rooms[i] for i in set(stacked(fold.test, "room")) - set(stacked(fold.train, "room"))}
+        if unseen:
+            found.append(f"fold {fold.name}: {', '.join(sorted(unseen))} is tested and never trained on")
+    heard = stacked(steps, "heard")
+    found += [f"gateway {dataset.gateways[i]} heard nothing at all" for i in np.flatnonzero(heard.sum(0) == 0)]
+    return found
+
+
+# ── for a reader ─────────────────────────────────────────────────────────────────────────────────
+def tables(check: Check) -> list["Table"]:
+    """What is in the files: recordings, gateways, rooms, activities."""
+    shown = [_recordings(check), _gateways(check), _rooms(check)]
+    return shown if "activity" in check.missing else [*shown, _activities(check)]
+
+
+def _table(title: str, *columns: str) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="right" if i else "left", overflow="fold")
+    return table
+
+
+def _recordings(check: Check) -> "Table":
+    table = _table("Recordings", "file", "person", "packets", "minutes", "packets/s", "gaps", "longest gap", "steps")
+    limit = pd.Timedelta(seconds=check.features.max_gap_s)
+    for file, recording, steps in zip(check.files, check.dataset.recordings, check.steps, strict=True):
+        time = recording.packets["timestamp"]
+        pauses = time.diff()
+        gaps = pauses[pauses > limit]
+        active = (time.iloc[-1] - time.iloc[0] - gaps.sum()).total_seconds()
+        table.add_row(
+            file.name,
+            recording.participant,
+            f"{len(time)}",
+            f"{(time.iloc[-1] - time.iloc[0]).total_seconds() / 60:.1f}",
+            f"{len(time) / active:.1f}" if active > 0 else "–",
+            f"{len(gaps)}",
+            f"{gaps.max().total_seconds():.0f} s" if len(gaps) else "–",
+            f"{len(steps)}",
+        )
+    return table
+
+
+def _gateways(check: Check) -> "Table":
+    table = _table("Gateways (RSSI in dBm)", "gateway", "packets", "weakest", "median", "strongest", "silent steps")
+    packets = pd.concat([r.packets[["gateway", "rssi"]] for r in check.dataset.recordings])
+    silent = (stacked(check.steps, "heard") == 0).mean(0)
+    for gateway, share in zip(check.dataset.gateways, silent, strict=True):
+        rssi = packets.loc[packets["gateway"] == gateway, "rssi"]
+        levels = (f"{rssi.min()}", f"{rssi.median():.0f}", f"{rssi.max()}") if len(rssi) else ("–",) * 3
+        table.add_row(gateway, f"{len(rssi)}", *levels, f"{100 * share:.0f} %")
+    return table
+
+
+def _rooms(check: Check) -> "Table":
+    table = _table("Rooms", "room", "packets", "steps", "share of steps", "visits", "people")
+    packets = pd.concat([r.packets["true_room"] for r in check.dataset.recordings]).value_counts()
+    room = stacked(check.steps, "room")
+    for i, name in enumerate(check.dataset.rooms):
+        visits = sum(int((np.diff((s.room == i).astype(int), prepend=0) == 1).sum()) for s in check.steps)
+        people = {s.participant for s in check.steps if (s.room == i).any()}
+        share = f"{100 * (room == i).mean():.0f} %"
+        table.add_row(name, f"{packets.get(name, 0)}", f"{(room == i).sum()}", share, f"{visits}", f"{len(people)}")
+    return table
+
+
+def _activities(check: Check) -> "Table":
+    table = _table("Activities", "activity", "packets", "share")
+    activity = pd.concat([r.packets["activity"] for r in check.dataset.recordings])
+    for name, count in activity.value_counts().items():
+        table.add_row(name, f"{count}", f"{100 * count / len(activity):.0f} %")
+    return table
+
+
+def plan(check: Check) -> list[str]:
+    """What tinyloc would do with these recordings, a sentence a line."""
+    segments = [np.bincount(s.segment) for s in check.steps]
+    length, bin_s = check.windows.length, check.features.bin_s
+    short = sum(int((s < length).sum()) for s in segments)
+    windows = sum(int(np.maximum(s - length + 1, 0).sum()) for s in segments)
+    names = ", ".join(fold.name for fold in check.folds)
+    protocol = (
+        f"leave one participant out: {len(check.folds)} folds ({names})"
+        if check.protocol == "leave-one-participant-out"
+        else "last part: one participant alone, so the last quarter of every segment is the test; this says nothing "
+        "about other people or other days (name files participant-number.csv to tell people apart)"
+    )
+    lines = [f"No {key}: {WITHOUT[key]}." for key in check.missing]
+    lines += [
+        f"Bins of {bin_s:g} s: {sum(map(len, check.steps))} steps in {sum(map(len, segments))} segments; a pause of "
+        f"more than {check.features.max_gap_s:g} s ends a segment.",
+        f"Features: {len(check.dataset.gateways)} of RSSI"
+        + (f" and 6 of {check.n_samples} accelerometer samples a packet." if check.n_samples else "."),
+        f"Windows of {length} steps: {windows}, a new one every step"
+        + (f"; {short} segments are too short for one." if short else "."),
+        f"Protocol {protocol}.",
+    ]
+    return lines + [f"Warning: {warning}." for warning in check.warnings]
+
+
+# ── a configuration to start from ────────────────────────────────────────────────────────────────
+class _Plain(yaml.SafeDumper):
+    """YAML without anchors, which a reader who edits one model would trip over."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def configuration(check: Check, source: Path, path: Path, models: Config) -> None:
+    """Write a configuration for the data at `source` to `path`: the models of another one, fitted to these data.
+
+    Raises InputError: `path` exists, since it may hold work; or the data are too short, or have a single room.
+    """
+    if path.exists():
+        raise InputError(f"{path}: there already; remove it or choose another name")
+    if check.windows.length < FEWEST_STEPS or len(check.dataset.rooms) < 2:
+        raise InputError(f"{source}: no configuration written: {check.warnings[0]}")
+    folder = source if source.is_dir() else source.parent
+    data = CsvData(
+        kind="csv",
+        # not Path.relative_to: its walk_up came with Python 3.12
+        folder=Path(os.path.relpath(folder.resolve(), path.parent.resolve())),
+        files="*.csv" if source.is_dir() else source.name,
+        accelerometer=check.n_samples > 0,
+        protocol=check.protocol,
+        gateways=list(check.dataset.gateways),
+        rooms=list(check.dataset.rooms),
+    )
+    settings = models.model_dump(
+        mode="json", exclude_unset=True, include={"seeds", "windows", "models", "exports", "devices"}
+    )
+    settings["windows"] = {**settings.get("windows", {}), "length": check.windows.length}
+    settings["models"] = {name: _fitted(model, check) for name, model in settings["models"].items()}
+    content = {"name": path.stem, "datasets": {path.stem: data.model_dump(mode="json")}, **settings}
+    header = (
+        f"# Written by `tinyloc data check`: the models of the profile {models.name} over {source.resolve().name}.\n"
+        f"# Next: tinyloc train --config {path.name} --dataset {path.stem} --model {next(iter(settings['models']))}\n"
+    )
+    write_text(path, header + yaml.dump(content, Dumper=_Plain, sort_keys=False, default_flow_style=None, width=100))
+
+
+def _fitted(model: dict, check: Check) -> dict:
+    """A model's settings for these data: no longer training windows than there are, no shift of what is not there."""
+    fitted = {"family": model["family"], **model}
+    if "train_length" in model:
+        fitted["train_length"] = min(model["train_length"], check.windows.length)
+    if "training" in model and not check.n_samples:
+        fitted["training"] = {key: value for key, value in model["training"].items() if key != "acc_shift"}
+    return fitted

@@ -1,0 +1,177 @@
+"""`data check`: what it says of somebody's own recordings is so, and the configuration it writes is one."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from packet_tables import START, table
+from rich.console import Console
+
+from tinyloc import config
+from tinyloc.data import check, sources
+from tinyloc.data.packets import ACCELERATION, write_csv
+from tinyloc.errors import InputError
+from tinyloc.study import Study
+
+
+def radio(minutes=4, room_minutes=1, pause_s=0, gateways=("ap1", "ap2", "ap3")):
+    """Packets without accelerometer, number and activity: five a second, from one gateway after the other."""
+    ms = np.arange(0, round(minutes * 60_000), 200)
+    visit = ms // round(room_minutes * 60_000)
+    return pd.DataFrame(
+        {
+            "timestamp": START + (ms + visit * pause_s * 1000).astype("timedelta64[ms]"),
+            "rssi": -50 - 10 * (visit % 3) - np.arange(len(ms)) % 5,
+            "gateway": np.array(gateways)[np.arange(len(ms)) % len(gateways)],
+            "true_room": np.array(["shed", "hall", "loft"])[visit % 3],
+        }
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two people; one of them twice."""
+    home = tmp_path / "home"
+    for name in ("ann-1", "ann-2", "bob-1"):
+        write_csv(home / f"{name}.csv", radio())
+    return home
+
+
+def shown(found) -> str:
+    console = Console(width=200, highlight=False)
+    with console.capture() as capture:
+        for made in check.tables(found):
+            console.print(made)
+    return capture.get()
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """The lines of the tables, by their first word."""
+    return {words[0]: words for line in text.splitlines() if (words := line.split())}
+
+
+def test_tables_count_what_is_there(tmp_path):
+    path = tmp_path / "eve-1.csv"
+    ms = [*range(0, 30_000, 500), *range(60_000, 90_000, 500)]  # two packets a second, a gap of half a minute
+    room = ["attic"] * 80 + ["hall"] * 40
+    packets = table(ms, rssi=[-80, -60] * 60, gateway=["east", "west"] * 60, room=room, activity="sitting")
+    write_csv(path, packets.assign(activity=["sitting"] * 90 + ["walking"] * 30))
+    found = rows(shown(check.look(path)))
+    # the gap is the time between the last packet before it and the first after it
+    assert found["eve-1.csv"] == ["eve-1.csv", "eve", "120", "1.5", "2.0", "1", "30", "s", "60"]
+    assert found["east"] == ["east", "60", "-80", "-80", "-80", "0", "%"]
+    # 60 packets in attic's first 30 s and 20 in the 10 s after the gap
+    assert found["attic"] == ["attic", "80", "40", "67", "%", "1", "1"]
+    assert found["hall"] == ["hall", "40", "20", "33", "%", "1", "1"]
+    assert found["walking"] == ["walking", "30", "25", "%"]
+
+
+def test_a_gateway_that_is_silent_half_the_time(tmp_path):
+    packets = table(np.arange(0, 60_000, 1000), gateway=["east", "west", "west", "west"] * 15)
+    write_csv(tmp_path / "eve.csv", packets)
+    found = rows(shown(check.look(tmp_path / "eve.csv", gateways=["east", "west", "north"])))
+    assert found["east"][-2:] == ["75", "%"] and found["west"][-2:] == ["25", "%"]
+    assert found["north"] == ["north", "0", "–", "–", "–", "100", "%"]
+    plan = " ".join(check.plan(check.look(tmp_path / "eve.csv", gateways=["east", "west", "north"])))
+    assert "gateway north heard nothing at all" in plan and "there is one room" in plan
+
+
+def test_the_plan_for_a_folder_of_two_people(folder):
+    found = check.look(folder)
+    plan = "\n".join(check.plan(found))
+    for words in ("No activity", "No seqno", "No accelerometer", "Features: 3 of RSSI.", "2 folds (ann, bob)"):
+        assert words in plan
+    assert f"{3 * 240} steps in 3 segments" in plan and f"Windows of 20 steps: {3 * 221}" in plan
+    assert "Warning" not in plan and "activity" not in shown(found)
+
+
+def test_the_plan_for_one_file(folder):
+    found = check.look(folder / "bob-1.csv")
+    assert found.protocol == "last-part" and "last quarter of every segment" in "\n".join(check.plan(found))
+    # the last quarter of one long segment is in one room alone, and training knows it
+    assert not any("never trained on" in line for line in check.plan(found))
+
+
+def test_a_room_that_only_one_person_visited(tmp_path):
+    write_csv(tmp_path / "ann.csv", radio())
+    write_csv(tmp_path / "bob.csv", radio().replace({"true_room": {"loft": "cellar"}}))
+    warnings = [line for line in check.plan(check.look(tmp_path)) if line.startswith("Warning")]
+    assert warnings == [
+        "Warning: fold ann: loft is tested and never trained on.",
+        "Warning: fold bob: cellar is tested and never trained on.",
+    ]
+
+
+def test_windows_shrink_to_the_shortest_part(tmp_path):
+    """Segments of 48 steps: a quarter for validation is 12, so no window of it can have more."""
+    for name in ("ann", "bob"):
+        write_csv(tmp_path / f"{name}.csv", radio(minutes=4, room_minutes=0.8, pause_s=60))
+    found = check.look(tmp_path)
+    assert found.windows.length == 12
+    assert "a window can have 12 steps and not 20" in "\n".join(check.plan(found))
+
+
+def test_recordings_too_short_to_train_on(tmp_path):
+    write_csv(tmp_path / "ann.csv", radio(minutes=0.1, room_minutes=0.05))
+    found = check.look(tmp_path / "ann.csv")
+    assert "record longer" in "\n".join(check.plan(found))
+    with pytest.raises(InputError, match="no configuration written"):
+        check.configuration(found, tmp_path / "ann.csv", tmp_path / "my.yaml", config.profile("quick"))
+    assert not (tmp_path / "my.yaml").exists()
+
+
+def test_files_that_do_not_belong_together(tmp_path):
+    write_csv(tmp_path / "ann.csv", radio())
+    write_csv(tmp_path / "bob.csv", table([0, 1]))
+    with pytest.raises(InputError, match=r"bob\.csv: other accelerometer columns than ann\.csv"):
+        check.look(tmp_path)
+    assert check.look(tmp_path, accelerometer=False).n_samples == 0
+    with pytest.raises(InputError, match=r"ann\.csv: line 1: no accelerometer column"):
+        check.look(tmp_path, accelerometer=True)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no CSV file there"):
+        check.look(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("one", [True, False], ids=["file", "folder"])
+def test_the_written_configuration_describes_the_same_data(folder, tmp_path, one):
+    source, path = folder / "ann-2.csv" if one else folder, tmp_path / "deep" / "my.yaml"
+    found = check.look(source)
+    check.configuration(found, source, path, config.profile("quick"))
+    written = config.read(path)
+    data = written.datasets["my"]
+    assert data.protocol == found.protocol and not data.accelerometer
+    loaded = sources.load("my", data)
+    assert (loaded.gateways, loaded.rooms) == (found.dataset.gateways, found.dataset.rooms)
+    assert [r.name for r in loaded.recordings] == [r.name for r in found.dataset.recordings]
+    quick = config.profile("quick")
+    assert list(written.models) == list(quick.models) and written.exports == quick.exports
+    assert all(m.training.acc_shift == 0 for m in written.models.values() if isinstance(m, config.Neural))
+    with pytest.raises(InputError, match=r"my\.yaml: there already"):
+        check.configuration(found, source, path, quick)
+
+
+def test_a_configuration_with_accelerometer_keeps_what_belongs_to_it(tmp_path):
+    packets = table(np.arange(0, 120_000, 500), room=["hall"] * 120 + ["attic"] * 120)
+    write_csv(tmp_path / "ann.csv", packets.assign(**dict.fromkeys(ACCELERATION, 0.5)))
+    check.configuration(
+        check.look(tmp_path / "ann.csv"), tmp_path / "ann.csv", tmp_path / "my.yaml", config.profile("quick")
+    )
+    written = config.read(tmp_path / "my.yaml")
+    assert written.datasets["my"].accelerometer and written.models == config.profile("quick").models
+
+
+def test_a_study_runs_on_it(folder, tmp_path):
+    """Steps, folds and a baseline's scores of data with other gateways, other rooms and no accelerometer."""
+    path = tmp_path / "my.yaml"
+    check.configuration(check.look(folder), folder, path, config.profile("quick"))
+    study = Study.open(path, tmp_path / "build", workers=1, progress=False)
+    prepared = study.prepared("my")
+    assert all(s.acc.shape == (len(s), 0) for s in prepared.steps)
+    # the packets that chapters look at are the stored ones, and the same
+    assert (
+        prepared.dataset.fingerprint
+        == prepared.fingerprint
+        == sources.load("my", study.config.datasets["my"]).fingerprint
+    )
+    scores = (study.fit("my", "neighbours", 0) / "metrics.json").read_text()
+    assert '"ann"' in scores and '"bob"' in scores

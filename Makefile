@@ -1,5 +1,6 @@
 # make book   builds the book: environment, programs, the whole study, the pages
 # make test   runs the tests
+# make bench  measures what the library is proud of, and leaves build/bench/<subject>.json
 # make picture  renews the picture of the README from the results of `make book`
 # make clean  removes what was built (not .venv)
 #
@@ -18,7 +19,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 STARTED := $(shell date +%s)
 
-.PHONY: book test picture clean
+.PHONY: book test bench picture clean
 .DELETE_ON_ERROR:
 
 book: $(INSTALLED)
@@ -31,6 +32,9 @@ book: $(INSTALLED)
 test: $(INSTALLED)
 	@workflow/system-packages test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+bench: $(INSTALLED)
+	@$(BIN)/python -m benchmarks
 
 picture: book
 	@cp build/$(PROFILE)/figures/results.png docs/results.png

@@ -84,7 +84,7 @@ def test_products_are_those_that_pytorch_counts(family, n_acc):
     """PyTorch counts two operations a multiply-accumulate, and matrix products alone: of Mamba it sees a part."""
     model = make(family, n_acc)
     counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):
+    with counter, torch.no_grad(), cost._without_onednn():
         model(torch.zeros(1, T, N_AP), torch.zeros(1, T, n_acc))
     assert cost.measure(model, N_AP, n_acc, T).macs_per_window == counter.get_total_flops() // 2
 

@@ -12,7 +12,9 @@ A causal network runs along a stream, one step at a time, and keeps a *state*; a
 window again for every new step.
 """
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import singledispatch
 
@@ -140,10 +142,17 @@ def _attention(n_windows: int, n_rows: int, d: int) -> int:
 def peak_bytes(module: nn.Module, *inputs: torch.Tensor) -> int:
     """The most bytes of intermediate tensors, inputs included, that one call of `module` needs at one time."""
     weights = {_storage(p) for p in (*module.parameters(), *module.buffers())}
-    # oneDNN would run all of an LSTM as one operation, which hides its gates
-    with torch.backends.mkldnn.flags(enabled=False), _Lifetimes(weights) as lifetimes:
+    with _without_onednn(), _Lifetimes(weights) as lifetimes:
         module(*inputs)
     return lifetimes.peak()
+
+
+@contextmanager
+def _without_onednn() -> Iterator[None]:
+    """oneDNN would run all of an LSTM as one operation, which hides its gates."""
+    # the switch also sets an option of Intel's GPUs, and warns where there is none
+    with warnings.catch_warnings(action="ignore"), torch.backends.mkldnn.flags(enabled=False):
+        yield
 
 
 def _storage(tensor: torch.Tensor) -> int:

@@ -1,0 +1,55 @@
+"""The benchmarks run, and say so when they find what is slower than promised. How fast it is, is for `make bench`."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def benchmarks(monkeypatch):
+    monkeypatch.syspath_prepend(str(REPOSITORY))
+    import benchmarks
+
+    return benchmarks
+
+
+def test_networks_are_compared_in_rows_of_the_same_columns(benchmarks):
+    from benchmarks import networks
+
+    rows = [*networks._scans(rounds=1), next(networks._training_steps(rounds=1))]
+    assert len({tuple(row) for row in rows}) == 1
+    for row in rows:
+        assert 0 < row["ratio"] == pytest.approx(row["ours, a second"] / row["literal, a second"])
+    assert [row["at least"] for row in rows if "backward" in row["what"]] == [3.0]
+
+
+def test_a_race_compares_the_fastest_calls_of_each(benchmarks):
+    from benchmarks.timing import race
+
+    naps = iter([0.0, 0.03, 0.002, 0.02])  # the first only warms up
+    found = race({"sleeper": lambda: time.sleep(next(naps)), "nothing": lambda: None}, rounds=3)
+    assert 0.002 <= found["sleeper"] < 0.02 and found["nothing"] < 0.002
+
+
+@pytest.mark.parametrize(("ratio", "status"), [(3.0, 0), (2.9, 1)])
+def test_a_promise_that_is_not_kept_fails_the_command(benchmarks, ratio, status, tmp_path, monkeypatch, capsys):
+    from benchmarks import __main__ as command
+    from benchmarks import networks
+
+    table = benchmarks.Table("title", "note", [{"what": "scan", "ratio": ratio, "at least": 3.0}])
+    monkeypatch.setattr(networks, "run", lambda: table)
+    monkeypatch.setattr(command, "RESULTS", tmp_path)
+    assert command.main(["networks"]) == status
+    assert ("slower than it should be: scan" in capsys.readouterr().out) == bool(status)
+    assert json.loads((tmp_path / "networks.json").read_text())["rows"] == [dict(table.rows[0])]
+
+
+def test_a_subject_that_there_is_not_is_named(benchmarks, capsys):
+    from benchmarks import __main__ as command
+
+    assert command.main(["kernel"]) == 2
+    assert "benchmark 'kernel': no such subject; there are networks" in capsys.readouterr().err

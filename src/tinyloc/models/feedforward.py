@@ -36,11 +36,11 @@ class MLP(Network):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden, n_rooms)
 
-    def forward(self, rssi: torch.Tensor, acc: torch.Tensor) -> torch.Tensor:
+    def features(self, rssi: torch.Tensor, acc: torch.Tensor) -> torch.Tensor:
         x = torch.cat([rssi, acc], -1)
         for layer in (self.first, *self.hidden):
             x = self.dropout(F.relu(layer(x)))
-        return self.head(x)
+        return x
 
 
 class CNN(Network):
@@ -69,8 +69,8 @@ class CNN(Network):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(channels, n_rooms)
 
-    def forward(self, rssi: torch.Tensor, acc: torch.Tensor) -> torch.Tensor:
+    def features(self, rssi: torch.Tensor, acc: torch.Tensor) -> torch.Tensor:
         x = torch.cat([rssi, acc], -1)
         for layer in self.layers:
             x = self.dropout(F.relu(layer(x)))
-        return self.head(x)
+        return x

@@ -141,11 +141,11 @@ class Mamba(Network):
         self.norm = nn.RMSNorm(d, eps=1e-5)
         self.head = nn.Linear(d, n_rooms)
 
-    def forward(self, rssi: torch.Tensor, acc: torch.Tensor) -> torch.Tensor:
+    def features(self, rssi: torch.Tensor, acc: torch.Tensor) -> torch.Tensor:
         x = self.embed(torch.cat([rssi, acc], -1))
         for layer in self.layers:
             x = layer(x)
-        return self.head(self.norm(x))
+        return self.norm(x)
 
     def initial_state(self, batch: int) -> list[State]:
         """The state at the start of a stream, one pair a layer."""

@@ -150,11 +150,7 @@ class MDCSA(Network):
         is_hall[list(hall)] = 1
         self.register_buffer("is_hall", is_hall, persistent=False)  # configuration, not a weight
 
-    def forward(self, rssi: torch.Tensor, acc: torch.Tensor) -> torch.Tensor:
-        return self.head(self.features(rssi, acc))
-
     def features(self, rssi: torch.Tensor, acc: torch.Tensor) -> torch.Tensor:
-        """What the heads see: [B, T, d]."""
         given = {"rssi": rssi, "acc": acc}
         embedded = [self.get_submodule(f"embed_{name}")(given[name]) for name in self.modalities]
         n_windows, n_steps, d = embedded[0].shape
@@ -172,14 +168,12 @@ class MDCSA(Network):
         """The CRF's negative log-likelihood: scores [B, T, R], room [B, T] -> nats a step."""
         return self.crf.nll(scores, room)
 
-    def objective(self, rssi: torch.Tensor, acc: torch.Tensor, room: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        features = self.features(rssi, acc)
-        scores = self.head(features)
-        loss = self.loss(scores, room)
-        if self.hall is not None:
-            binary = F.binary_cross_entropy_with_logits(self.in_hall(features), self.is_hall[room])
-            loss = loss + self.hall_weight * binary
-        return loss, scores
+    def auxiliary_loss(self, features: torch.Tensor, room: torch.Tensor) -> torch.Tensor | float:
+        """The binary head's cross-entropy, where there is that head."""
+        if self.hall is None:
+            return 0.0
+        in_hall = self.is_hall[room]
+        return self.hall_weight * F.binary_cross_entropy_with_logits(self.in_hall(features), in_hall)
 
     def decode(self, scores: torch.Tensor) -> torch.Tensor:
         """The most likely path: scores [B, T, R] -> [B, T]."""

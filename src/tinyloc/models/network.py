@@ -16,14 +16,29 @@ class Network(nn.Module):
     causal = False
     """No answer depends on a later step, so that the network may run along a stream and need not see windows."""
 
-    def loss(self, scores: torch.Tensor, room: torch.Tensor) -> torch.Tensor:
-        """How far the scores [B, T, R] are from the true rooms [B, T]: nats a step."""
-        return F.cross_entropy(scores.flatten(0, 1), room.flatten())
+    head: nn.Linear
+    """The last layer, features to scores."""
+
+    def features(self, rssi: torch.Tensor, acc: torch.Tensor) -> torch.Tensor:
+        """All but the last layer: rssi [B, T, n_ap], acc [B, T, n_acc] -> [B, T, d]."""
+        raise NotImplementedError
+
+    def forward(self, rssi: torch.Tensor, acc: torch.Tensor) -> torch.Tensor:
+        return self.head(self.features(rssi, acc))
+
+    def loss(self, scores: torch.Tensor, room: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
+        """How far the scores [B, T, R] are from the true rooms [B, T], each weighted [R]: nats a step."""
+        return F.cross_entropy(scores.flatten(0, 1), room.flatten(), weight)
+
+    def auxiliary_loss(self, features: torch.Tensor, room: torch.Tensor) -> torch.Tensor | float:
+        """What training minimises besides, from features [B, T, d] and true rooms [B, T]: nats a step."""
+        return 0.0
 
     def objective(self, rssi: torch.Tensor, acc: torch.Tensor, room: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What training minimises on a batch, and the scores [B, T, R] that it came from."""
-        scores = self(rssi, acc)
-        return self.loss(scores, room), scores
+        """All that training minimises on a batch, and the scores [B, T, R] that it came from."""
+        features = self.features(rssi, acc)
+        scores = self.head(features)
+        return self.loss(scores, room) + self.auxiliary_loss(features, room), scores
 
     def decode(self, scores: torch.Tensor) -> torch.Tensor:
         """The room of every step: scores [B, T, R] -> [B, T] int64."""

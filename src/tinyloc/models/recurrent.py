@@ -20,9 +20,9 @@ class Recurrent(Network):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden, n_rooms)
 
-    def forward(self, rssi: torch.Tensor, acc: torch.Tensor) -> torch.Tensor:
+    def features(self, rssi: torch.Tensor, acc: torch.Tensor) -> torch.Tensor:
         outputs, _ = self.recurrent(torch.cat([rssi, acc], -1))
-        return self.head(self.dropout(outputs))
+        return self.dropout(outputs)
 
 
 class GRU(Recurrent):

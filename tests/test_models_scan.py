@@ -1,5 +1,8 @@
 """The fast selective scan against the recurrence as it stands."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -72,6 +75,18 @@ def test_authors_layout_is_channels_before_steps():
 
     tensors = inputs()
     torch.testing.assert_close(scan.scan_by(kernel, *tensors), scan.selective_scan_loop(*tensors))
+
+
+def test_authors_kernel_is_found_where_it_can_be_imported_and_missed_where_not(monkeypatch):
+    module = SimpleNamespace(selective_scan_fn=object())
+    name = "mamba_ssm.ops.selective_scan_interface"
+    for parent in ("mamba_ssm", "mamba_ssm.ops"):
+        monkeypatch.setitem(sys.modules, parent, SimpleNamespace())
+    for found, expected in ((module, module.selective_scan_fn), (None, None)):  # None: an import that fails
+        monkeypatch.setitem(sys.modules, name, found)
+        scan.fused_kernel.cache_clear()
+        assert scan.fused_kernel() is expected
+    scan.fused_kernel.cache_clear()
 
 
 def test_authors_kernel_computes_the_same():

@@ -84,6 +84,15 @@ class MambaBlock(nn.Module):
         y = (h @ C[..., None])[..., 0] + self.D * x
         return self.out_proj(y * F.silu(z)), (h, taps[:, 1:])
 
+    def decay_rates(self, x: torch.Tensor) -> torch.Tensor:
+        """How fast each state forgets while it reads x [B, T, d]: -Δ_t A, per step, [B, T, E, N].
+
+        Over step t what a state held is multiplied by exp(-rate) (equation 2a of the paper, discretised).
+        """
+        x, _ = self.in_proj(x).chunk(2, -1)
+        dt, _, _, A = self._select(self._convolve(x))
+        return -dt[..., None] * A
+
     def _convolve(self, x: torch.Tensor) -> torch.Tensor:
         """Depthwise causal convolution and SiLU: [B, T, E] -> [B, T, E]."""
         n_steps = x.shape[1]

@@ -159,10 +159,10 @@ class Study:
 
         settings = self._model(model)
         distillation = getattr(settings, "distillation", None)
-        teacher = self.fit(dataset, distillation.teacher, seed) if distillation else None
+        teachers = [self.fit(dataset, *run) for run in distillation.runs(seed)] if distillation else []
         data = self._prepare(dataset)
         folder = self._folder(dataset, model, seed)
-        key = self._fit_key(dataset, model, seed, data, teacher)
+        key = self._fit_key(dataset, model, seed, data, teachers)
         if _is_current(folder, key):
             return folder
         prepared = self.prepared(dataset)
@@ -179,7 +179,7 @@ class Study:
                     rooms=prepared.rooms,
                     seed=seed,
                     out=folder / f"fold-{fold.name}",
-                    teacher=teacher / f"fold-{fold.name}" / "model.pt" if teacher else None,
+                    teachers=[teacher / f"fold-{fold.name}" / "model.pt" for teacher in teachers],
                     making=making,
                 ),
             )
@@ -196,12 +196,12 @@ class Study:
         self._finish(folder, key, prepared, rows, model, seed, began)
         return folder
 
-    def _fit_key(self, dataset: str, model: str, seed: int, data: Path, teacher: Path | None) -> str:
+    def _fit_key(self, dataset: str, model: str, seed: int, data: Path, teachers: list[Path]) -> str:
         return _digest(
             {
                 **self.fit_inputs(dataset, model, seed),
                 "prepared": read_json(data / "config.json")["key"],
-                "teacher": read_json(teacher / "config.json")["key"] if teacher else None,
+                "teachers": [read_json(teacher / "config.json")["key"] for teacher in teachers],
             }
         )
 

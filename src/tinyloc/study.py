@@ -24,7 +24,7 @@ from tinyloc.data.packets import Dataset
 from tinyloc.data.splits import Fold, folds
 from tinyloc.data.store import read_packets, read_steps, stamp, write_packets, write_steps
 from tinyloc.errors import InputError
-from tinyloc.files import REPOSITORY, read_json, sha256, write_json
+from tinyloc.files import REPOSITORY, read_json, sha256, sweep, write_json
 
 # What a stage's result depends on, in the library's own order. `config.py` is not among them: the configuration
 # itself is in every key, its defaults included.
@@ -165,6 +165,7 @@ class Study:
         key = self._fit_key(dataset, model, seed, data, teachers)
         if _is_current(folder, key):
             return folder
+        sweep(folder)
         prepared = self.prepared(dataset)
         # Everything that decides a fold's weights: a half-trained fold of another making must not be resumed.
         making = {"key": key}

@@ -8,7 +8,8 @@ import pytest
 from report_tree import SHIB, write_result
 
 from tinyloc.config import Config, profile
-from tinyloc.report import ablation, comparison, tables, words
+from tinyloc.files import write_json
+from tinyloc.report import ablation, comparison, reference, tables, words
 from tinyloc.report.figures import learning
 
 SMALL = {"family": "mdcsa", "d": 4}
@@ -76,6 +77,21 @@ def test_what_was_not_computed_says_so(folders):
     assert shown["imitates"].tolist() == ["scores", "paths + features of 2 teachers"]
     assert shown.iloc[1, 3:].eq("not computed").all() and not shown.iloc[0, 3:].eq("not computed").any()
     assert words.ablation(table).startswith("Of 1 differences, 1 have")
-    assert "not computed" in words.ablation(ablation.table(CONFIG, {}))
+    assert words.ablation(ablation.table(CONFIG, {})) == "There is no interval to judge by."
     for students in (table, ablation.table(CONFIG, {})):
         assert len(learning.ablation(students).axes[0].get_yticks()) == 2
+
+
+def test_a_run_on_this_machine_goes_before_the_reference_and_either_before_nothing(folders, tmp_path, monkeypatch):
+    monkeypatch.setattr(reference, "shipped", lambda folder: tmp_path / folder)
+    nothing = ablation.found(tmp_path / "elsewhere")
+    assert nothing.scores == {} and "not computed" in nothing.origin
+    kept = {"dataset": "shib", "entry": "plain", "macro_f1_by_unit": {"1": 0.5}, "provenance": {"commit": "abc"}}
+    write_json(tmp_path / "reference" / "ablation" / "shib" / "plain.json", kept)
+    theirs = ablation.found(tmp_path / "elsewhere")
+    assert theirs.scores["shib", "plain"]["1"] == 0.5 and "reference run (commit abc)" in theirs.origin
+    for folder in folders:
+        write_json(folder / "config.json", {})
+    ours = ablation.found(tmp_path)
+    assert set(ours.scores) == {("shib", "plain"), ("shib", "taught")} and "this machine" in ours.origin
+    assert folders[0] / "metrics.json" in ours.inputs

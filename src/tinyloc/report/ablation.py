@@ -6,6 +6,7 @@ unit (see `tinyloc.evaluation.statistics`) before anything is averaged.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pandas as pd
 from tinyloc.config import Config, Distillation, Neural
 from tinyloc.evaluation import statistics
 from tinyloc.files import read_json
-from tinyloc.report import comparison
+from tinyloc.report import comparison, reference, results
 
 Scores = Mapping[tuple[str, str], pd.Series]
 """Macro F1 by unit of (data set, entry), as fractions, the seeds averaged."""
@@ -51,15 +52,39 @@ def of_references(files: Iterable[Path]) -> Scores:
     return {(r["dataset"], r["entry"]): pd.Series(r["macro_f1_by_unit"]) for r in kept}
 
 
+@dataclass(frozen=True)
+class Found:
+    """The scores of an ablation that was run somewhere."""
+
+    scores: Scores
+    inputs: list[Path]
+    origin: str  # one sentence
+
+
+def found(run: Path, profile: str = "ablation") -> Found:
+    """The run whose results lie in the folder `run`; where there is none, the reference run; where neither, nothing."""
+    mine = [path.parent for path in sorted(run.glob("results/*/*/seed*/config.json"))]
+    if mine:
+        return Found(of_folders(mine), results.score_files(mine), "These numbers come from a run on this machine.")
+    kept = sorted(reference.folder_of(profile).rglob("*.json"))
+    if kept:
+        commits = {read_json(path)["provenance"]["commit"][:12] for path in kept}
+        origin = f"These numbers come from the authors' reference run (commit {', '.join(sorted(commits))})."
+        return Found(of_references(kept), kept, origin)
+    return Found({}, [], "The ablation was **not computed**: there is neither a run of it on this machine nor a reference.")
+
+
 def table(config: Config, scores: Scores) -> pd.DataFrame:
-    """One row a data set and distilled student, in the configuration's order.
+    """One row a data set and distilled student, in the configuration's order, for the data sets that have any score
+    (for all where none has).
 
     Columns: dataset; entry, plain (names of models); imitates; units; plain_f1, macro_f1 (means over the units);
     difference, low, high (its mean and 95 % interval). All fractions, NaN where a student or its plain one has no
     scores, or not of the same units.
     """
     rows = []
-    for dataset in config.datasets:
+    scored = {dataset for dataset, _ in scores} or set(config.datasets)
+    for dataset in (name for name in config.datasets if name in scored):
         for name, plain in pairs(config).items():
             nothing = pd.Series(dtype=float)
             ours, theirs = (scores.get((dataset, entry), nothing) for entry in (name, plain))

@@ -68,7 +68,7 @@ def ablation(students: pd.DataFrame) -> str:
     """How many ways of distilling did anything that is not chance. students: as `ablation.table` gives it."""
     known = students.dropna(subset=["low", "high"])
     if known.empty:
-        return "The ablation was not computed: there is neither a run of it on this machine nor a reference."
+        return "There is no interval to judge by."
     better, worse = (known["low"] > 0).sum(), (known["high"] < 0).sum()
     return (
         f"Of {len(known)} differences, {better} have a 95 % interval wholly above zero and {worse} one wholly below. "

@@ -71,7 +71,7 @@ def found(run: Path, profile: str = "ablation") -> Found:
         commits = {read_json(path)["provenance"]["commit"][:12] for path in kept}
         origin = f"These numbers come from the authors' reference run (commit {', '.join(sorted(commits))})."
         return Found(of_references(kept), kept, origin)
-    return Found({}, [], "The ablation was **not computed**: there is neither a run of it on this machine nor a reference.")
+    return Found({}, [], "The ablation was **not computed**: there is no run of it on this machine, and no reference.")
 
 
 def table(config: Config, scores: Scores) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 Every class is made of what the teachers say of all training windows, asked once with their dropout off, and gives
 the loss of a batch. `Teaching` mixes the losses with the hard one. Losses are in nats a step; those of a softened
 distribution carry the factor temperature², which keeps the gradient's size the same whatever the temperature
-(G. Hinton, O. Vinyals and J. Dean, "Distilling the knowledge in a neural network", 2015, section 2.1).
+(G. Hinton, O. Vinyals and J. Dean, "Distilling the knowledge in a neural network", 2015, section 2).
 
 Several teachers are an ensemble: their probabilities are averaged, after they were softened.
 """
@@ -92,8 +92,8 @@ class Scores(_Target):
 class Marginals(_Target):
     """The CRF's probability of each room at every step, given the whole window.
 
-    X. Wang et al., "Structure-level knowledge distillation for multilingual sequence labeling", 2020, section 3.2.3
-    (posterior distillation).
+    X. Wang et al., "Structure-level knowledge distillation for multilingual sequence labeling", 2020 (there:
+    posterior distillation).
     """
 
     def __init__(self, teachers: Sequence[Answer], student: Network, temperature: float) -> None:
@@ -110,7 +110,7 @@ class PathDistribution(_Target):
 
     The student's energies are a sum over steps and moves, so their mean under the teacher needs only the teacher's
     marginals and moves (X. Wang et al., "Structural knowledge distillation: tractably distilling information for
-    structured predictor", 2021, section 3.1). With several teachers it is the mean of their divergences, whose
+    structured predictor", 2021). With several teachers it is the mean of their divergences, whose
     gradient is that of the divergence from their mixture. A student without a CRF learns the marginals from it.
     """
 

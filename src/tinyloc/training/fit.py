@@ -105,7 +105,7 @@ def learning_rate(training: Training, epoch: int) -> float:
 def balanced(room: torch.Tensor, n_rooms: int) -> torch.Tensor:
     """Weights of rooms for which each weighs the same in all, 1 a step on average; 0 for one that is never visited.
 
-    room: [N, T] int64 -> [R] (G. King and L. Zeng, "Logistic regression in rare events data", 2001, section 4.1).
+    room: [N, T] int64 -> [R] (G. King and L. Zeng, "Logistic regression in rare events data", 2001: weighting).
     """
     steps = torch.bincount(room.flatten(), minlength=n_rooms)
     visited = steps > 0

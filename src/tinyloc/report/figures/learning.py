@@ -161,6 +161,7 @@ def marginals(softmax: np.ndarray, marginals: np.ndarray, true: np.ndarray, room
         ax.grid(False)
         ax.set_title(title)
     axes[1, 0].set_xlabel("step of the window")
+    axes[1, 0].xaxis.get_major_locator().set_params(integer=True)
     figure.colorbar(shown, ax=axes[:, 0], label="probability")
     _legend(figure, axes[0, 0], 1)
     return figure

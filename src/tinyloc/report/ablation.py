@@ -65,13 +65,21 @@ def found(run: Path, profile: str = "ablation") -> Found:
     """The run whose results lie in the folder `run`; where there is none, the reference run; where neither, nothing."""
     mine = [path.parent for path in sorted(run.glob("results/*/*/seed*/config.json"))]
     if mine:
-        return Found(of_folders(mine), results.score_files(mine), "These numbers come from a run on this machine.")
-    kept = sorted(reference.folder_of(profile).rglob("*.json"))
-    if kept:
-        commits = {read_json(path)["provenance"]["commit"][:12] for path in kept}
-        origin = f"These numbers come from the authors' reference run (commit {', '.join(sorted(commits))})."
-        return Found(of_references(kept), kept, origin)
+        seeds = min(map(len, comparison.group(mine).values()))
+        origin = f"These numbers come from a run on this machine ({_seeds(seeds)})."
+        return Found(of_folders(mine), results.score_files(mine), origin)
+    files = sorted(reference.folder_of(profile).rglob("*.json"))
+    if files:
+        kept = [read_json(path) for path in files]
+        commits = ", ".join(sorted({entry["provenance"]["commit"][:12] for entry in kept}))
+        seeds = _seeds(min(len(entry["seeds"]) for entry in kept))
+        origin = f"These numbers come from the authors' reference run ({seeds}, commit {commits})."
+        return Found(of_references(files), files, origin)
     return Found({}, [], "The ablation was **not computed**: there is no run of it on this machine, and no reference.")
+
+
+def _seeds(number: int) -> str:
+    return "one seed a student" if number == 1 else f"{number} seeds a student"
 
 
 def table(config: Config, scores: Scores) -> pd.DataFrame:

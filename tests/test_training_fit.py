@@ -1,16 +1,18 @@
 """A fit: what it keeps, what it is scored by, and what its options do."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from toy_rooms import windows
 
 from tinyloc.config import Distillation, MambaModel, Training
 from tinyloc.models.registry import build
-from tinyloc.training.distil import SoftTargets, all_scores
-from tinyloc.training.fit import Batches, best, fit
+from tinyloc.training import accelerator
+from tinyloc.training.distil import Teaching, all_answers, all_scores
+from tinyloc.training.fit import Batches, balanced, best, fit, learning_rate
 
 QUICK = Training(epochs=3, batch=16, learning_rate=0.02)
 ENOUGH = Training(epochs=15, batch=16, learning_rate=0.05)
@@ -40,7 +42,7 @@ def test_stops_when_patience_is_over_and_keeps_the_best_weights():
     training = ENOUGH.model_copy(update={"epochs": 40, "patience": 3})
     model = make()
     history = fit(model, TRAIN, upside_down, training, seed=0)
-    chosen = best(history)
+    chosen = best(history, training.choose)
     assert len(history) == chosen.epoch + 3 < 40
     batches = Batches.of(upside_down)
     scores = all_scores(model, batches.rssi, batches.acc)
@@ -57,20 +59,22 @@ def test_accuracy_is_that_of_the_last_step_alone():
     assert history[-1].validation_accuracy > 0.8
 
 
-def test_soft_targets_of_a_teacher_outweigh_wrong_labels():
+def test_a_teacher_outweighs_wrong_labels():
     teacher = make()
     fit(teacher, TRAIN, VALIDATION, ENOUGH, seed=0)
     batches = Batches.of(TRAIN)
-    config = Distillation(teacher="teacher", alpha=1.0)
-    targets = SoftTargets.of(teacher, batches.rssi, batches.acc, config)
     student = make()
+    answers = [all_answers(teacher, batches.rssi, batches.acc)]
+    teaching = Teaching(answers, student, Distillation(teacher="teacher", alpha=1.0))
     wrong = replace(TRAIN, room=1 - TRAIN.room)
-    history = fit(student, wrong, VALIDATION, ENOUGH, seed=1, soft_targets=targets)
+    history = fit(student, wrong, VALIDATION, ENOUGH, seed=1, teaching=teaching)
     assert history[-1].validation_accuracy > 0.8
 
 
 @pytest.mark.parametrize(
-    "changes", [{"weight_decay": 1.0}, {"acc_shift": 0.5}, {"gradient_clip": 1e-3}], ids=lambda c: next(iter(c))
+    "changes",
+    [{"weight_decay": 1.0}, {"acc_shift": 0.5}, {"gradient_clip": 1e-3}, {"schedule": "cosine"}],
+    ids=lambda c: next(iter(c)),
 )
 def test_options_change_the_fit(changes):
     plain, changed = make(), make()
@@ -83,3 +87,94 @@ def test_threads_are_left_as_they_were():
     before = torch.get_num_threads()
     fit(make(), TRAIN, VALIDATION, QUICK, seed=0)
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("choose", ["accuracy", "loss"])
+def test_the_kept_epoch_is_the_chosen_one(choose):
+    """Validation rooms with much noise: the loss turns before the accuracy does."""
+    noisy = windows(40, seed=2, noise=1.0)
+    training = ENOUGH.model_copy(update={"epochs": 40, "patience": 40, "choose": choose})
+    model = make()
+    history = fit(model, TRAIN, noisy, training, seed=0)
+    by = {way: best(history, way).epoch for way in ("accuracy", "loss")}
+    assert by["accuracy"] != by["loss"]
+    batches = Batches.of(noisy)
+    loss = model.loss(all_scores(model, batches.rssi, batches.acc), batches.room).item()
+    assert loss == pytest.approx(history[by[choose] - 1].validation_loss, rel=1e-6)
+
+
+def test_the_cosine_falls_from_the_rate_to_nearly_nothing_over_all_epochs():
+    training = Training(epochs=4, learning_rate=0.8, schedule="cosine")
+    half = 0.4 * 2**0.5
+    assert [learning_rate(training, e) for e in (1, 2, 3, 4)] == pytest.approx(
+        [0.8, 0.4 + half / 2, 0.4, 0.4 - half / 2]
+    )
+    assert learning_rate(Training(learning_rate=0.8), 7) == 0.8
+
+
+def test_balanced_weights_give_every_visited_room_the_same_share():
+    room = torch.tensor([[0, 0, 0], [0, 2, 0], [0, 2, 0]])
+    assert balanced(room, 4).tolist() == pytest.approx([9 / (2 * 7), 0, 9 / (2 * 2), 0])
+    assert balanced(room, 4)[room].mean().item() == pytest.approx(1)
+
+
+def test_balanced_weights_find_a_rare_room():
+    """One window in twenty lies in the second room, and neither gateway is sure."""
+    many = windows(400, seed=3, noise=0.6)
+    rare = np.flatnonzero(many.room[:, 0] == 1)
+    few = np.sort(np.concatenate([np.flatnonzero(many.room[:, 0] == 0), rare[:10]]))
+    train = replace(many, **{f.name: getattr(many, f.name)[few] for f in fields(many)})
+    found = {}
+    for weights_ in ("none", "balanced"):
+        model = make()
+        training = ENOUGH.model_copy(update={"choose": "loss", "class_weights": weights_, "epochs": 8})
+        fit(model, train, train, training, seed=0)
+        batches = Batches.of(windows(200, seed=4, noise=0.6))
+        answered = model.decode(all_scores(model, batches.rssi, batches.acc))
+        found[weights_] = (answered[batches.room == 1] == 1).double().mean().item()
+    assert found["balanced"] > found["none"] + 0.2
+
+
+@pytest.mark.filterwarnings("ignore:Mismatch dtype")  # the CPU has no fused RMSNorm of two types
+def test_mixed_precision_learns_the_same_within_noise(monkeypatch):
+    """What a GPU does, as far as a CPU can: the network's products in bfloat16, the loss in float32."""
+    curves = {}
+    for name, on in (("full", False), ("mixed", True)):
+        precision = partial(torch.autocast, "cpu", torch.bfloat16, enabled=on)
+        monkeypatch.setattr(accelerator, "mixed_precision", lambda device, p=precision: p())
+        curves[name] = fit(make(), TRAIN, VALIDATION, ENOUGH, seed=0)
+    full, mixed = ([e.validation_loss for e in curves[name]] for name in ("full", "mixed"))
+    assert full != mixed and mixed == pytest.approx(full, abs=0.05)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+def test_cuda_learns_the_same_within_noise_and_goes_on_after_a_kill(tmp_path):
+    curves = {}
+    for device in ("cpu", "auto"):
+        curves[device] = fit(make(), TRAIN, VALIDATION, ENOUGH.model_copy(update={"device": device}), seed=0)
+    assert curves["auto"][-1].validation_loss == pytest.approx(curves["cpu"][-1].validation_loss, abs=0.1)
+
+    def kill(epoch):
+        if epoch.epoch == 5:
+            raise KeyboardInterrupt
+
+    begin = partial(fit, train=TRAIN, validation=VALIDATION, training=ENOUGH, seed=0, resume=tmp_path / "training.pt")
+    with pytest.raises(KeyboardInterrupt):
+        begin(make(), progress=kill)
+    resumed = begin(make())
+    assert [e.validation_loss for e in resumed] == pytest.approx([e.validation_loss for e in curves["auto"]], abs=1e-3)
+
+
+def test_without_cuda_auto_is_the_cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert accelerator.chosen("auto").type == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert (accelerator.chosen("auto").type, accelerator.chosen("cpu").type) == ("cuda", "cpu")
+
+
+def test_generators_go_on_where_their_states_were_taken():
+    cpu = torch.device("cpu")
+    states = accelerator.generator_states(cpu)
+    first = torch.randn(3)
+    accelerator.restore_generators(states, cpu)
+    assert torch.randn(3).equal(first)

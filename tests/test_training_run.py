@@ -3,13 +3,14 @@
 import csv
 from dataclasses import replace
 from functools import partial
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 from toy_rooms import GATEWAYS, ROOMS, fold, steps
 
-from tinyloc.config import Distillation, ForestModel, MambaModel, MdcsaModel, NeighboursModel, Training, Windows
+from tinyloc.config import Distillation, ForestModel, MambaModel, MdcsaModel, NeighboursModel, Target, Training, Windows
 from tinyloc.data.windows import Scaler, cut
 from tinyloc.errors import InputError
 from tinyloc.training import checkpoint, run
@@ -87,9 +88,36 @@ def test_a_student_needs_its_teacher_and_learns_something_else_with_it(tmp_path)
         train_fold(student, fold(), out=tmp_path / "orphan")
     train_fold(MDCSA, fold(), out=tmp_path / "teacher", seed=1)
     alone = train_fold(MDCSA, fold(), out=tmp_path / "alone")
-    taught = train_fold(student, fold(), out=tmp_path / "taught", teacher=tmp_path / "teacher" / "model.pt")
+    taught = train_fold(student, fold(), out=tmp_path / "taught", teachers=[tmp_path / "teacher" / "model.pt"])
     assert not np.array_equal(alone.scores, taught.scores)
     assert (taught.y_true == taught.y_pred).mean() > 0.9
+
+
+@pytest.mark.parametrize("student", [MDCSA, MAMBA.model_copy(update={"train_length": 6})], ids=lambda c: c.family)
+@pytest.mark.parametrize("target", get_args(Target))
+def test_every_target_of_two_teachers_survives_a_kill(student, target, tmp_path, taught_by):
+    distillation = Distillation(teacher=["a", "b"], targets={target: 1.0})
+    brief = TRAINING.model_copy(update={"epochs": 4})
+    config = student.model_copy(update={"distillation": distillation, "training": brief})
+    whole = train_fold(config, fold(), out=tmp_path / "whole", teachers=taught_by)
+
+    def kill(epoch):
+        if epoch.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_fold(config, fold(), out=tmp_path / "killed", teachers=taught_by, progress=kill)
+    resumed = train_fold(config, fold(), out=tmp_path / "killed", teachers=taught_by)
+    assert (resumed.scores == whole.scores).all()
+
+
+@pytest.fixture(scope="module")
+def taught_by(tmp_path_factory):
+    """Two teachers of another width than their students."""
+    folder = tmp_path_factory.mktemp("teachers")
+    for seed in (1, 2):
+        train_fold(MDCSA.model_copy(update={"d": 12}), fold(), out=folder / str(seed), seed=seed)
+    return [folder / str(seed) / "model.pt" for seed in (1, 2)]
 
 
 @pytest.fixture

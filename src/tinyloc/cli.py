@@ -12,6 +12,8 @@ from tinyloc import __version__
 from tinyloc.errors import InputError
 from tinyloc.files import REPOSITORY
 
+INTERRUPTED = 130  # what Typer makes of Ctrl-C: 128 and the number of the signal
+
 app = typer.Typer(
     name="tinyloc",
     help="Room-level indoor localisation, from Bluetooth packets to a Cortex-M.",
@@ -134,7 +136,7 @@ def train(
 ) -> None:
     """Train a model on every fold of a data set and score it."""
     study = _study(config, root, workers)
-    if _teacher(study, model):
+    if _is_distilled(study, model):
         raise InputError(f"model {model!r}: it has a teacher; use `tinyloc distil`")
     _scores(study.fit(dataset, model, seed))
 
@@ -148,17 +150,15 @@ def distil(
     root: RootOption = None,
     workers: WorkersOption = None,
 ) -> None:
-    """Train a student with its teacher's soft targets (and the teacher first, where it is missing)."""
+    """Train a student with its teachers (and the teachers first, where they are missing)."""
     study = _study(config, root, workers)
-    if not _teacher(study, model):
+    if not _is_distilled(study, model):
         raise InputError(f"model {model!r}: it has no teacher in the configuration; use `tinyloc train`")
     _scores(study.fit(dataset, model, seed))
 
 
-def _teacher(study: Any, model: str) -> str | None:
-    settings = study.config.models.get(model)
-    distillation = getattr(settings, "distillation", None)
-    return distillation.teacher if distillation else None
+def _is_distilled(study: Any, model: str) -> bool:
+    return getattr(study.config.models.get(model), "distillation", None) is not None
 
 
 def _scores(folder: Path) -> None:
@@ -347,6 +347,10 @@ def main() -> None:
     except InputError as error:
         typer.echo(f"tinyloc: {' '.join(str(error).split())}", err=True)
         sys.exit(2)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            typer.echo("tinyloc: stopped; the same command goes on where this one was", err=True)
+        raise
 
 
 if __name__ == "__main__":

@@ -94,11 +94,17 @@ class Windows(Strict):
 
 # ── models ───────────────────────────────────────────────────────────────────────────────────────
 class Training(Strict):
-    """RAdam inside Lookahead, early stopping on validation accuracy. The defaults are the study's recipe."""
+    """RAdam inside Lookahead, early stopping on the validation windows. The defaults are the study's recipe."""
 
     epochs: PositiveInt = 300
     batch: PositiveInt = 1024
     learning_rate: Positive = 1e-4
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="of the learning rate; cosine falls to zero over all `epochs`"
+    )
+    choose: Literal["accuracy", "loss"] = Field(
+        "accuracy", description="what decides, on the validation windows, which epoch is kept"
+    )
     lookahead_k: PositiveInt = 5
     lookahead_alpha: Fraction = 0.5
     patience: PositiveInt = 30
@@ -109,14 +115,33 @@ class Training(Strict):
         description="augmentation: standard deviation of a shift of each accelerometer column, one a window, "
         "in units of the column's range",
     )
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="of rooms in the training loss; balanced: inverse to their share of the training steps"
+    )
+    device: Literal["auto", "cpu"] = Field("auto", description="auto: CUDA, in mixed precision, where it is there")
+
+
+Target = Literal["scores", "marginals", "sequence", "paths", "features"]
 
 
 class Distillation(Strict):
-    """Soft targets of a teacher: loss = (1 - alpha) * hard + alpha * temperature² * KL(teacher || student)."""
+    """What a teacher adds to the loss: (1 - alpha) * hard + alpha * sum of weight * target; see `training.distil`."""
 
-    teacher: str
+    teacher: str | list[str] = Field(min_length=1, description="one model, or several: an ensemble")
+    teacher_seeds: list[int] | None = Field(
+        None, min_length=1, description="seeds of every teacher, an ensemble as well [default: the student's own]"
+    )
+    targets: dict[Target, Positive] = Field({"scores": 1.0}, min_length=1, description="what is imitated: its weight")
     temperature: Positive = 2.0
     alpha: Fraction = 0.5
+
+    @property
+    def teachers(self) -> list[str]:
+        return [self.teacher] if isinstance(self.teacher, str) else self.teacher
+
+    def runs(self, seed: int) -> list[tuple[str, int]]:
+        """The trained teachers (model, seed) that a student of this seed learns from."""
+        return [(teacher, s) for teacher in self.teachers for s in self.teacher_seeds or [seed]]
 
 
 class Neural(Strict):
@@ -284,10 +309,11 @@ class Config(Strict):
     def names_exist(self) -> "Config":
         for name, model in self.models.items():
             distillation = getattr(model, "distillation", None)
-            if distillation and distillation.teacher not in self.models:
-                raise ValueError(f"models.{name}.distillation.teacher: no model is called {distillation.teacher!r}")
-            if distillation and getattr(self.models[distillation.teacher], "distillation", None):
-                raise ValueError(f"models.{name}.distillation.teacher: {distillation.teacher!r} is itself distilled")
+            for teacher in distillation.teachers if distillation else ():
+                if not isinstance(self.models.get(teacher), Neural):
+                    raise ValueError(f"models.{name}.distillation.teacher: no neural model is called {teacher!r}")
+                if self.models[teacher].distillation:
+                    raise ValueError(f"models.{name}.distillation.teacher: {teacher!r} is itself distilled")
             # the teacher answers for the student's own training windows, and MDCSA knows one length alone
             length = getattr(model, "train_length", self.windows.length)
             if distillation and length != self.windows.length:

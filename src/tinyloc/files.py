@@ -18,6 +18,9 @@ def shipped(folder: str) -> Path:
     return installed if installed.is_dir() else REPOSITORY / folder
 
 
+PARTIAL = ".partial-"
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block ends without an error.
@@ -25,7 +28,7 @@ def atomic(path: Path) -> Iterator[Path]:
     The temporary name keeps the suffix of `path`, because many writers choose their format by it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=PARTIAL, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     # mkstemp makes private files; results should be as readable as any other file of the user's
     umask = os.umask(0)
@@ -37,6 +40,12 @@ def atomic(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed writer left half written in and below `folder`, which must have no other writer now."""
+    for left in folder.rglob(f"{PARTIAL}*"):
+        left.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

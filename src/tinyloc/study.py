@@ -24,7 +24,7 @@ from tinyloc.data.packets import Dataset
 from tinyloc.data.splits import Fold, folds
 from tinyloc.data.store import read_packets, read_steps, stamp, write_packets, write_steps
 from tinyloc.errors import InputError
-from tinyloc.files import REPOSITORY, read_json, sha256, write_json
+from tinyloc.files import REPOSITORY, read_json, sha256, sweep, write_json
 
 # What a stage's result depends on, in the library's own order. `config.py` is not among them: the configuration
 # itself is in every key, its defaults included.
@@ -159,12 +159,13 @@ class Study:
 
         settings = self._model(model)
         distillation = getattr(settings, "distillation", None)
-        teacher = self.fit(dataset, distillation.teacher, seed) if distillation else None
+        teachers = [self.fit(dataset, *run) for run in distillation.runs(seed)] if distillation else []
         data = self._prepare(dataset)
         folder = self._folder(dataset, model, seed)
-        key = self._fit_key(dataset, model, seed, data, teacher)
+        key = self._fit_key(dataset, model, seed, data, teachers)
         if _is_current(folder, key):
             return folder
+        sweep(folder)
         prepared = self.prepared(dataset)
         # Everything that decides a fold's weights: a half-trained fold of another making must not be resumed.
         making = {"key": key}
@@ -179,7 +180,7 @@ class Study:
                     rooms=prepared.rooms,
                     seed=seed,
                     out=folder / f"fold-{fold.name}",
-                    teacher=teacher / f"fold-{fold.name}" / "model.pt" if teacher else None,
+                    teachers=[teacher / f"fold-{fold.name}" / "model.pt" for teacher in teachers],
                     making=making,
                 ),
             )
@@ -196,12 +197,12 @@ class Study:
         self._finish(folder, key, prepared, rows, model, seed, began)
         return folder
 
-    def _fit_key(self, dataset: str, model: str, seed: int, data: Path, teacher: Path | None) -> str:
+    def _fit_key(self, dataset: str, model: str, seed: int, data: Path, teachers: list[Path]) -> str:
         return _digest(
             {
                 **self.fit_inputs(dataset, model, seed),
                 "prepared": read_json(data / "config.json")["key"],
-                "teacher": read_json(teacher / "config.json")["key"] if teacher else None,
+                "teachers": [read_json(teacher / "config.json")["key"] for teacher in teachers],
             }
         )
 

@@ -1,13 +1,13 @@
 """Linear-chain conditional random field over the rooms of a window (Lafferty, McCallum and Pereira, 2001).
 
-A path y over T steps has the energy
-    start[y_1] + Σ_t scores[t, y_t] + Σ_{t>1} transition[y_{t-1}, y_t] + end[y_T],
-and p(path | scores) is its exponential, divided by the sum over all R^T paths.
+p(path | scores) is that of `tinyloc.models.chain`, whose start, transition and end energies are learnt.
 """
 
 import numpy as np
 import torch
 from torch import nn
+
+from tinyloc.models.chain import Chain
 
 
 class CRF(nn.Module):
@@ -22,13 +22,25 @@ class CRF(nn.Module):
         self.transition = nn.Parameter(torch.empty(n_rooms, n_rooms).uniform_(-0.1, 0.1))
         self.end = nn.Parameter(torch.empty(n_rooms).uniform_(-0.1, 0.1))
 
-    def nll(self, scores: torch.Tensor, room: torch.Tensor) -> torch.Tensor:
+    def chain(self, scores: torch.Tensor) -> Chain:
+        """The distribution over the paths of each window: scores [B, T, R]."""
+        return Chain(scores, self.start, self.transition, self.end)
+
+    def nll(self, scores: torch.Tensor, room: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
         """Negative log-likelihood of the true rooms, nats a step, averaged over the batch.
 
         scores: [B, T, R]; room: [B, T] int64. A step's share, not a window's: so that it weighs the same
         beside a distillation loss whatever T is.
+        weight: of each room [R]. Given the scores the rooms are a Markov chain, so that
+        log p(y) = Σ_t log p(y_t | y_{t-1}); each term is weighted by its room y_t, and the sum is divided by the sum
+        of the weights. Equal weights give the likelihood itself, and with no transitions it is the weighted
+        cross-entropy. (A weighted likelihood against rare classes: G. de Lannoy et al., "Weighted conditional random
+        fields for supervised interpatient heartbeat classification", 2012.)
         """
-        log_likelihood = self._energy(scores, room) - self._log_partition(scores)
+        if weight is not None:
+            each = weight[room]
+            return -(each * self.chain(scores).log_conditionals(room)).sum() / each.sum()
+        log_likelihood = self._energy(scores, room) - self.chain(scores).log_partition()
         return -log_likelihood.mean() / scores.shape[1]
 
     def log_marginals(self, scores: torch.Tensor) -> torch.Tensor:
@@ -36,9 +48,7 @@ class CRF(nn.Module):
 
         Differentiable, as a loss on marginals needs it.
         """
-        alpha = torch.stack(self._forward(scores), 1)
-        beta = torch.stack(self._backward(scores), 1)
-        return alpha + beta - torch.logsumexp(alpha[:, -1] + self.end, 1)[:, None, None]
+        return self.chain(scores).log_marginals()
 
     def marginals(self, scores: torch.Tensor) -> torch.Tensor:
         """The same as probabilities, which sum to 1 at every step: [B, T, R] -> [B, T, R]."""
@@ -66,25 +76,6 @@ class CRF(nn.Module):
         emitted = scores.gather(2, room[:, :, None])[:, :, 0].sum(1)
         moved = self.transition[room[:, :-1], room[:, 1:]].sum(1)
         return self.start[room[:, 0]] + emitted + moved + self.end[room[:, -1]]
-
-    def _log_partition(self, scores: torch.Tensor) -> torch.Tensor:
-        """Log of the sum over all paths: [B]."""
-        return torch.logsumexp(self._forward(scores)[-1] + self.end, 1)
-
-    def _forward(self, scores: torch.Tensor) -> list[torch.Tensor]:
-        """At every step, the log of the sum over all paths that lead to a room, its score included: T x [B, R]."""
-        first, *later = scores.unbind(1)
-        alphas = [self.start + first]
-        for at_step in later:
-            alphas.append(torch.logsumexp(alphas[-1][:, :, None] + self.transition, 1) + at_step)
-        return alphas
-
-    def _backward(self, scores: torch.Tensor) -> list[torch.Tensor]:
-        """At every step, the log of the sum over all paths that go on from a room, its score excluded: T x [B, R]."""
-        betas = [self.end.expand(len(scores), -1)]
-        for at_step in reversed(scores.unbind(1)[1:]):
-            betas.append(torch.logsumexp(self.transition + (at_step + betas[-1])[:, None], 2))
-        return betas[::-1]
 
 
 def viterbi_numpy(scores: np.ndarray, start: np.ndarray, transition: np.ndarray, end: np.ndarray) -> np.ndarray:

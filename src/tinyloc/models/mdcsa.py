@@ -164,9 +164,9 @@ class MDCSA(Network):
         """The binary head: features [B, T, d] -> logits of being in the hall [B, T]."""
         return self.hall(features)[..., 0]
 
-    def loss(self, scores: torch.Tensor, room: torch.Tensor) -> torch.Tensor:
-        """The CRF's negative log-likelihood: scores [B, T, R], room [B, T] -> nats a step."""
-        return self.crf.nll(scores, room)
+    def loss(self, scores: torch.Tensor, room: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
+        """The CRF's negative log-likelihood: scores [B, T, R], room [B, T], weight of each room [R] -> nats a step."""
+        return self.crf.nll(scores, room, weight)
 
     def auxiliary_loss(self, features: torch.Tensor, room: torch.Tensor) -> torch.Tensor | float:
         """The binary head's cross-entropy, where there is that head."""

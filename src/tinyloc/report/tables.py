@@ -1,6 +1,6 @@
 """Tables of the book: from tidy frames to what a page shows, numbers rounded and with their units in the header."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ import pandas as pd
 from tinyloc.config import Training, Windows
 from tinyloc.data.windows import cut
 from tinyloc.report.home import Home
-from tinyloc.report.numbers import KB, kilobytes, percent, span
+from tinyloc.report.numbers import KB, kilobytes, percent, points, span
 
 SCORE = "macro F1 (%), 95 % interval"
 
@@ -64,6 +64,28 @@ def recipe(models: Mapping[str, Training]) -> pd.DataFrame:
         values = {"study": field.default, **{model: getattr(training, name) for model, training in models.items()}}
         rows[label] = {model: _setting(value) for model, value in values.items()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("setting").reset_index()
+
+
+def ablation(students: pd.DataFrame) -> pd.DataFrame:
+    """Distilled students beside their plain ones. students: as `ablation.table` gives it."""
+
+    def shown(value: float, text: Callable[[float], str]) -> str:
+        return "not computed" if np.isnan(value) else text(value)
+
+    def gained(row: pd.Series) -> str:
+        ends = "" if np.isnan(row["low"]) else f" ({points(row['low'])} – {points(row['high'])})"
+        return shown(row["difference"], lambda difference: points(difference) + ends)
+
+    return pd.DataFrame(
+        {
+            "data set": students["dataset"],
+            "student": students["plain"],
+            "imitates": students["imitates"],
+            "alone: macro F1 (%)": [shown(value, percent) for value in students["plain_f1"]],
+            "taught: macro F1 (%)": [shown(value, percent) for value in students["macro_f1"]],
+            "difference (points), 95 % interval": [gained(row) for _, row in students.iterrows()],
+        }
+    )
 
 
 def exports(summary: pd.DataFrame, sizes: pd.DataFrame) -> pd.DataFrame:

@@ -64,6 +64,18 @@ def difference(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
+def ablation(students: pd.DataFrame) -> str:
+    """How many ways of distilling did anything that is not chance. students: as `ablation.table` gives it."""
+    known = students.dropna(subset=["low", "high"])
+    if known.empty:
+        return "There is no interval to judge by."
+    better, worse = (known["low"] > 0).sum(), (known["high"] < 0).sum()
+    return (
+        f"Of {len(known)} differences, {better} have a 95 % interval wholly above zero and {worse} one wholly below. "
+        f"By chance alone about {len(known) * 0.05:.1f} of {len(known)} would lie wholly on one side."
+    )
+
+
 def quantisation(sizes: pd.DataFrame, comparison: Comparison) -> str:
     """What int8 saves and costs. sizes: as `results.exports` gives it, with both kinds of one model."""
     kind = sizes["entry"].str.rsplit(".", n=1).str[1]

@@ -1,9 +1,10 @@
 """One fit: epochs of RAdam in Lookahead, early stopping, and a checkpoint after every epoch.
 
 A fit that was killed continues from its checkpoint and ends with the weights of one that was not: the checkpoint
-holds the weights, the optimiser with Lookahead's slow weights, both random generators and the best weights so far.
+holds the weights, the optimiser with Lookahead's slow weights, all random generators and the best weights so far.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,10 +17,11 @@ from torch import nn
 from tinyloc.config import Training
 from tinyloc.data.windows import Windows
 from tinyloc.files import atomic
-from tinyloc.training.distil import SoftTargets, all_scores
+from tinyloc.training import accelerator
+from tinyloc.training.distil import Teaching, all_scores, answer
 from tinyloc.training.optim import Lookahead
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,12 @@ class Epoch:
     validation_loss: float
     validation_accuracy: float
 
-    @property
-    def merit(self) -> tuple[float, float]:
-        """What early stopping compares: accuracy, and among equals the lower loss."""
-        return self.validation_accuracy, -self.validation_loss
+
+MERIT: dict[str, Callable[[Epoch], tuple[float, ...]]] = {
+    "accuracy": lambda epoch: (epoch.validation_accuracy, -epoch.validation_loss),
+    "loss": lambda epoch: (-epoch.validation_loss,),
+}
+"""What early stopping compares, by `config.Training.choose`; among equal accuracies the lower loss wins."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,9 @@ class Batches:
     def of(cls, windows: Windows) -> "Batches":
         return cls(*(torch.from_numpy(a) for a in (windows.rssi, windows.acc, windows.room)))
 
+    def to(self, device: torch.device) -> "Batches":
+        return Batches(self.rssi.to(device), self.acc.to(device), self.room.to(device))
+
 
 def fit(
     model: nn.Module,
@@ -57,19 +64,19 @@ def fit(
     training: Training,
     seed: int,
     *,
-    soft_targets: SoftTargets | None = None,
+    teaching: Teaching | None = None,
     resume: Path | None = None,
     making: dict | None = None,
     progress: Callable[[Epoch], None] | None = None,
 ) -> list[Epoch]:
-    """Train `model` in place and leave it with its best weights, in evaluation mode.
+    """Train `model` in place and leave it with its best weights, in evaluation mode, on the CPU.
 
-    model: a `models.network.Network`. train, validation: scaled.
+    model: a `models.network.Network`. train, validation: scaled. teaching: of the windows of `train`, in their order.
     resume: where the checkpoint of every epoch goes; one that is there, of the same `making`, is continued.
     progress: called after every epoch. Returns the learning curve, one entry an epoch.
     """
     with _single_thread():
-        run = _Fit(model, train, validation, training, seed, soft_targets)
+        run = _Fit(model, train, validation, training, seed, teaching)
         if resume:
             run.load(resume, making)
         while not run.finished:
@@ -79,13 +86,30 @@ def fit(
             if progress:
                 progress(epoch)
         model.load_state_dict(run.best_weights)
-        model.eval()
+        model.cpu().eval()
         return run.history
 
 
-def best(history: list[Epoch]) -> Epoch:
-    """The epoch whose weights are kept; the first of equals."""
-    return max(history, key=lambda epoch: epoch.merit)
+def best(history: list[Epoch], choose: str) -> Epoch:
+    """The epoch whose weights are kept, by accuracy or by loss; the first of equals."""
+    return max(history, key=MERIT[choose])
+
+
+def learning_rate(training: Training, epoch: int) -> float:
+    """Of epoch 1, 2, …; the cosine is without restarts (I. Loshchilov and F. Hutter, SGDR, 2017, equation 5)."""
+    if training.schedule == "constant":
+        return training.learning_rate
+    return training.learning_rate * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / training.epochs))
+
+
+def balanced(room: torch.Tensor, n_rooms: int) -> torch.Tensor:
+    """Weights of rooms for which each weighs the same in all, 1 a step on average; 0 for one that is never visited.
+
+    room: [N, T] int64 -> [R] (G. King and L. Zeng, "Logistic regression in rare events data", 2001: weighting).
+    """
+    steps = torch.bincount(room.flatten(), minlength=n_rooms)
+    visited = steps > 0
+    return torch.where(visited, room.numel() / (visited.sum() * steps.clamp(min=1)), 0.0)
 
 
 class _Fit:
@@ -96,14 +120,20 @@ class _Fit:
         validation: Windows,
         training: Training,
         seed: int,
-        soft_targets: SoftTargets | None,
+        teaching: Teaching | None,
     ):
-        self.model, self.training, self.soft_targets = model, training, soft_targets
-        self.train, self.validation = Batches.of(train), Batches.of(validation)
-        torch.manual_seed(seed)  # dropout draws from the global generator
+        self.device = accelerator.chosen(training.device)
+        self.training, self.model, self.teaching = training, model.to(self.device), teaching
+        self.train, self.validation = (Batches.of(windows).to(self.device) for windows in (train, validation))
+        learnt = list(model.parameters())
+        if teaching:
+            learnt += teaching.to(self.device).parameters()
+        by_share = training.class_weights == "balanced"
+        self.room_weight = balanced(self.train.room, model.head.out_features) if by_share else None
+        torch.manual_seed(seed)  # dropout draws from the global generators
         self.shuffle = torch.Generator().manual_seed(seed)
         radam = torch.optim.RAdam(
-            model.parameters(),
+            learnt,
             lr=training.learning_rate,
             weight_decay=training.weight_decay,
             decoupled_weight_decay=True,
@@ -117,15 +147,20 @@ class _Fit:
     def finished(self) -> bool:
         if not self.history:
             return False
-        since_best = self.history[-1].epoch - best(self.history).epoch
+        since_best = self.history[-1].epoch - self.best.epoch
         return len(self.history) >= self.training.epochs or since_best >= self.training.patience
 
+    @property
+    def best(self) -> Epoch:
+        return best(self.history, self.training.choose)
+
     def one_epoch(self) -> Epoch:
+        self.optimiser.set_learning_rate(learning_rate(self.training, len(self.history) + 1))
         train_loss = self._train()
         validation_loss, validation_accuracy = self._validate()
         epoch = Epoch(len(self.history) + 1, train_loss, validation_loss, validation_accuracy)
         self.history.append(epoch)
-        if best(self.history) is epoch:
+        if self.best is epoch:
             self.best_weights = {name: t.clone() for name, t in self.model.state_dict().items()}
         return epoch
 
@@ -135,7 +170,7 @@ class _Fit:
         total = 0.0
         n_windows = len(self.train.room)
         for rows in torch.randperm(n_windows, generator=self.shuffle).split(self.training.batch):
-            loss = self._loss(rows)
+            loss = self._loss(rows.to(self.device))
             self.optimiser.zero_grad()
             loss.backward()
             if self.training.gradient_clip:
@@ -145,15 +180,19 @@ class _Fit:
         return total / n_windows
 
     def _loss(self, rows: torch.Tensor) -> torch.Tensor:
-        seen = self.train.rssi[rows], self._shifted(self.train.acc[rows])
-        loss, scores = self.model.objective(*seen, self.train.room[rows])
-        return self.soft_targets.mix(loss, scores, rows) if self.soft_targets else loss
+        given = self.train.rssi[rows], self._shifted(self.train.acc[rows])
+        with accelerator.mixed_precision(self.device):
+            student = answer(self.model, *given)
+        room = self.train.room[rows]
+        loss = self.model.loss(student.scores, room, self.room_weight)
+        loss = loss + self.model.auxiliary_loss(student.hidden, room)
+        return self.teaching.mix(loss, student, rows) if self.teaching else loss
 
     def _shifted(self, acc: torch.Tensor) -> torch.Tensor:
         """Augmentation: as if another person wore the device, at another angle. acc: [B, T, n_acc], scaled."""
         if not self.training.acc_shift:
             return acc
-        return acc + self.training.acc_shift * torch.randn(len(acc), 1, acc.shape[-1])
+        return acc + self.training.acc_shift * torch.randn(len(acc), 1, acc.shape[-1]).to(acc)
 
     @torch.no_grad()
     def _validate(self) -> tuple[float, float]:
@@ -170,7 +209,8 @@ class _Fit:
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "shuffle": self.shuffle.get_state(),
-            "dropout": torch.get_rng_state(),
+            "teaching": self.teaching.state_dict() if self.teaching else {},
+            "dropout": accelerator.generator_states(self.device),
             "history": [asdict(epoch) for epoch in self.history],
             "best_weights": self.best_weights,
         }
@@ -185,13 +225,15 @@ class _Fit:
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.shuffle.set_state(state["shuffle"])
-        torch.set_rng_state(state["dropout"])
+        if self.teaching:
+            self.teaching.load_state_dict(state["teaching"])
+        accelerator.restore_generators(state["dropout"], self.device)
         self.history = [Epoch(**epoch) for epoch in state["history"]]
         self.best_weights = state["best_weights"]
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return torch.load(path, weights_only=True) if path.is_file() else {}
+    return torch.load(path, map_location="cpu", weights_only=True) if path.is_file() else {}
 
 
 @contextmanager

@@ -18,6 +18,11 @@ class Lookahead:
         self._fast = [p for group in optimiser.param_groups for p in group["params"]]
         self._slow = [p.detach().clone() for p in self._fast]
 
+    def set_learning_rate(self, rate: float) -> None:
+        """Of the inner optimiser, from the next step on."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+
     def zero_grad(self) -> None:
         self.optimiser.zero_grad(set_to_none=True)
 

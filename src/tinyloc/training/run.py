@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 
+import torch
+
 from tinyloc import config
 from tinyloc.config import CausalNeural, Classical, Neural
 from tinyloc.data.splits import Fold
@@ -12,9 +14,10 @@ from tinyloc.data.windows import Scaler, Windows, cut
 from tinyloc.errors import InputError
 from tinyloc.files import atomic
 from tinyloc.models import registry
+from tinyloc.models.network import Network
 from tinyloc.training import checkpoint
 from tinyloc.training.checkpoint import Trained
-from tinyloc.training.distil import SoftTargets
+from tinyloc.training.distil import Teaching, all_answers
 from tinyloc.training.fit import Batches, Epoch, best, fit
 from tinyloc.training.predict import predict_steps
 from tinyloc.training.predictions import Predictions, read_notes, read_predictions, write_predictions
@@ -30,7 +33,7 @@ def train_fold(
     rooms: Sequence[str],
     seed: int,
     out: Path,
-    teacher: Path | None = None,
+    teachers: Sequence[Path] = (),
     making: dict | None = None,
     progress: Progress | None = None,
 ) -> Predictions:
@@ -39,14 +42,14 @@ def train_fold(
     Leaves in `out`: predictions.npz, and for a network model.pt and history.csv. A fold that has all this of the same
     `making` (anything that decides the weights, in words) is read and not fitted again; one that was half trained
     is continued.
-    teacher: model.pt of the same fold; needed where the model's configuration has a `distillation`.
+    teachers: model.pt of the same fold, of every run that the model's `distillation` names.
     Raises InputError: a segment is too short for the windows, or the teacher is missing.
     """
     done = out / "predictions.npz"
     if done.is_file() and read_notes(done).get("making") == making:
         return read_predictions(done)[fold.name]
     if isinstance(model, Neural):
-        rows = _network(model, fold, windows, gateways, rooms, seed, out, teacher, making, progress)
+        rows = _network(model, fold, windows, gateways, rooms, seed, out, teachers, making, progress)
     else:
         rows = _baseline(model, fold, windows, gateways, rooms, seed)
     write_predictions(done, {fold.name: rows}, making=making)
@@ -78,7 +81,7 @@ def _network(
     rooms: Sequence[str],
     seed: int,
     out: Path,
-    teacher: Path | None,
+    teachers: Sequence[Path],
     making: dict | None,
     progress: Progress | None,
 ) -> Predictions:
@@ -93,31 +96,33 @@ def _network(
         validation,
         model.training,
         seed,
-        soft_targets=_soft_targets(model, train, teacher),
+        teaching=_teaching(model, network, train, teachers, seed) if model.distillation else None,
         resume=out / "training.pt",
         making=making,
         progress=progress,
     )
     trained = Trained(network, model, scaler, tuple(gateways), tuple(rooms))
     checkpoint.save(out / "model.pt", trained)
-    _write_history(out / "history.csv", history)
+    _write_history(out / "history.csv", history, model.training.choose)
     (out / "training.pt").unlink()
     return predict_steps(trained, fold.test, windows)
 
 
-def _soft_targets(model: Neural, train: Windows, teacher: Path | None) -> SoftTargets | None:
-    """What the teacher says of the training windows (unscaled: the teacher scales for itself)."""
-    if model.distillation is None:
-        return None
-    if teacher is None:
+def _teaching(model: Neural, student: Network, train: Windows, teachers: Sequence[Path], seed: int) -> Teaching:
+    """What the teachers say of the training windows (unscaled: each teacher scales for itself)."""
+    if not teachers:
         raise InputError(f"teacher {model.distillation.teacher!r}: not trained on this fold; train it first")
-    trained = checkpoint.load(teacher)
-    seen = Batches.of(trained.scaler.transform(train))
-    return SoftTargets.of(trained.model, seen.rssi, seen.acc, model.distillation)
+    answers = []
+    for path in teachers:
+        trained = checkpoint.load(path)
+        seen = Batches.of(trained.scaler.transform(train))
+        answers.append(all_answers(trained.model, seen.rssi, seen.acc))
+    torch.manual_seed(seed)  # a target may have weights of its own
+    return Teaching(answers, student, model.distillation)
 
 
-def _write_history(path: Path, history: list[Epoch]) -> None:
-    chosen = best(history)
+def _write_history(path: Path, history: list[Epoch], choose: str) -> None:
+    chosen = best(history, choose)
     with atomic(path) as temporary, temporary.open("w", newline="") as file:
         names = [f.name for f in fields(Epoch)]
         table = csv.writer(file, lineterminator="\n")

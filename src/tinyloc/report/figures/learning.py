@@ -114,6 +114,60 @@ def differences(units: pd.DataFrame, intervals: pd.DataFrame) -> Figure:
 
 
 @styled
+def ablation(students: pd.DataFrame) -> Figure:
+    """What each way of distilling brings: the mean difference from the plain student and its 95 % interval.
+
+    students: as `ablation.table` gives it; one without scores is an empty line.
+    """
+    datasets = students["dataset"].unique()
+    heights = [1.3 + 0.26 * (students["dataset"] == d).sum() for d in datasets]
+    figure, axes = panels(len(datasets), 1.0, height_ratios=heights)
+    figure.set_figheight(sum(heights))
+    ink, shape = colours(students["plain"]), markers(students["plain"])
+    for ax, dataset in zip(axes[:, 0], datasets, strict=True):
+        part = students[students["dataset"] == dataset].reset_index(drop=True)
+        for plain, rows in part.groupby("plain", sort=False):
+            ax.hlines(rows.index, 100 * rows["low"], 100 * rows["high"], color=ink[plain], lw=2)
+            ax.plot(
+                100 * rows["difference"], rows.index, ls="", marker=shape[plain], color=ink[plain], ms=6, label=plain
+            )
+        ax.axvline(0, color="black", lw=1)
+        ax.set_yticks(part.index, part["imitates"])
+        ax.set(ylim=(len(part) - 0.4, -0.6), xlabel="difference in macro F1 (points)", title=dataset)
+    _legend(figure, axes[0, 0], 2)
+    return figure
+
+
+@styled
+def marginals(softmax: np.ndarray, marginals: np.ndarray, true: np.ndarray, rooms: Sequence[str]) -> Figure:
+    """One window as a teacher sees it: step by step, and with its CRF, which knows the whole window.
+
+    softmax, marginals: probabilities [T, R]; true: rooms [T].
+    """
+    figure, axes = panels(2, 1.2 + 0.2 * len(rooms), sharex=True)
+    titles = ("softmax of the scores: each step for itself", "marginals of the CRF: each step within its window")
+    steps = np.arange(1, len(true) + 1)
+    for ax, probability, title in zip(axes[:, 0], (softmax, marginals), titles, strict=True):
+        shown = ax.imshow(
+            probability.T,
+            aspect="auto",
+            cmap="Blues",
+            vmin=0,
+            vmax=1,
+            extent=(0.5, len(true) + 0.5, len(rooms) - 0.5, -0.5),
+        )
+        ax.plot(steps, true, "s", color=COLOURS[1], ms=4, label="true room")
+        ax.set_yticks(range(len(rooms)), rooms)
+        ax.grid(False)
+        ax.set_title(title)
+    axes[1, 0].set_xlabel("step of the window")
+    axes[1, 0].xaxis.get_major_locator().set_params(integer=True)
+    figure.colorbar(shown, ax=axes[:, 0], label="probability")
+    _legend(figure, axes[0, 0], 1)
+    return figure
+
+
+@styled
 def soft_targets(scores: np.ndarray, rooms: Sequence[str], temperatures: Sequence[float]) -> Figure:
     """One window's class probabilities, softened by each temperature.
 

@@ -252,19 +252,25 @@ Model = Annotated[
 
 
 # ── after training ───────────────────────────────────────────────────────────────────────────────
+ExportKind = Literal["float32", "dynamic", "float16", "int8", "mixed", "int16x8"]
+
+
 class Export(Strict):
     """A trained model as `.tflite`, run in TFLite Micro over the test windows."""
 
     model: str
-    kinds: list[Literal["float32", "int8"]] = Field(min_length=1)
+    kinds: list[ExportKind] = Field(min_length=1)
     calibration_windows: PositiveInt = 200
+    ranges: Literal["min-max", "percentile", "mean-squared-error"] = Field(
+        "min-max", description="how the calibration sets the ranges of activations"
+    )
 
 
 class Device(Strict):
     """An exported model, compiled to C and run on a board in QEMU."""
 
     model: str
-    kind: Literal["float32", "int8"]
+    kind: ExportKind
     board: Literal["mps2-an386"] = "mps2-an386"
     ram_kb: PositiveInt
     windows: PositiveInt = Field(400, description="test windows (or steps) in one QEMU run")
@@ -300,8 +306,6 @@ class Config(Strict):
             if not isinstance(self.models[export.model], MdcsaModel | MambaModel):
                 family = self.models[export.model].family
                 raise ValueError(f"exports.{i}.model: {export.model!r} is of family {family}; mdcsa and mamba export")
-            if "int8" in export.kinds and isinstance(self.models[export.model], MambaModel):
-                raise ValueError(f"exports.{i}.kinds: int8 is for MDCSA; Mamba {export.model!r} stays float32")
         exported = {(e.model, kind) for e in self.exports for kind in e.kinds}
         for i, device in enumerate(self.devices):
             if (device.model, device.kind) not in exported:

@@ -241,6 +241,7 @@ class Study:
                     windows=self.config.windows,
                     kind=kind,
                     calibration_windows=inputs["calibration_windows"],
+                    method=inputs["ranges"],
                     vectors=inputs["vectors"],
                     seed=seed,
                     out=folder / f"fold-{fold.name}",
@@ -272,6 +273,7 @@ class Study:
         return {
             "kind": kind,
             "calibration_windows": entry.calibration_windows,
+            "ranges": entry.ranges,
             "vectors": max((d.windows for d in self.config.devices if (d.model, d.kind) == (model, kind)), default=0),
             "code": provenance.code_digest(*EXPORT_CODE),
         }

@@ -23,16 +23,28 @@ import numpy as np
 import tensorflow as tf
 from torch import nn
 
-from tinyloc.export.weights import before_norm, behind_norm, constant, dense, epsilon_channel, gain, normalise, numpy
+from tinyloc.export.weights import (
+    Avoid,
+    before_norm,
+    behind_norm,
+    constant,
+    dense,
+    elu_plus_two,
+    epsilon_channel,
+    gain,
+    normalise,
+    numpy,
+)
 from tinyloc.models.mdcsa import MDCSA, CausalConv1d, Embedding, sinusoidal_code
 
 
 class TwinMDCSA(tf.Module):
     """`run(rssi [1, T, n_ap], acc [1, T, n_acc])` -> scores [1, T, n_rooms], for a fixed T."""
 
-    def __init__(self, model: MDCSA, n_steps: int):
-        """Take the weights of `model`, for windows of `n_steps`."""
+    def __init__(self, model: MDCSA, n_steps: int, avoid: Avoid = frozenset()):
+        """Take the weights of `model`, for windows of `n_steps`. avoid: see `weights`."""
         super().__init__()
+        self.avoid = avoid
         self.n_steps, self.d, self.n_blocks = n_steps, model.norm.normalized_shape[0], len(model.blocks)
         self._take_embedding(model)
         self._take_query_key(model)
@@ -93,7 +105,9 @@ class TwinMDCSA(tf.Module):
             first_bias.append(b_rssi @ w_fc1 + b_acc @ w_context + b_fc1)
             (w_fc2, b_fc2), (w_gate, b_gate) = dense(fuse.fc2), dense(fuse.gate)
             second.append(w_fc2 @ w_gate)
-            second_bias.append(b_fc2 @ w_gate + b_gate)
+            bias = b_fc2 @ w_gate + b_gate
+            second_bias.append(bias - 2 * second[-1].sum(0) if "ELU" in self.avoid else bias)
+        self._elu = elu_plus_two if "ELU" in self.avoid else tf.nn.elu
         self.first, self.first_bias = _grouped(first), constant(np.concatenate(first_bias))
         self.second, self.second_bias = _grouped(second), constant(np.concatenate(second_bias))
         skip = [self._norm(block.rssi.norm) for block in model.blocks]
@@ -131,7 +145,7 @@ class TwinMDCSA(tf.Module):
         query, key = tf.split(query_key, 2, axis=1)
         value = tf.matmul(features, self.embed) + self.position
         value = tf.transpose(tf.reshape(value, [1, T, 2, d]), [0, 2, 1, 3])
-        return normalise(_attend(query, key, value) + value)
+        return normalise(_attend(query, key, value) + value, self.avoid)
 
     def _convolve(self, features: tf.Tensor, block: int) -> tf.Tensor:
         before = self.filters[block].shape[1] - 1
@@ -143,14 +157,14 @@ class TwinMDCSA(tf.Module):
         K, T, d = self.n_blocks, self.n_steps, self.d
         rows = tf.transpose(attended, [2, 0, 1, 3])  # [T, K, 2, d]
         hidden = tf.nn.conv2d(tf.reshape(rows, [1, 1, T, K * 2 * d]), self.first, 1, "VALID")
-        hidden = tf.nn.elu(hidden + self.first_bias)
+        hidden = self._elu(hidden + self.first_bias)
         gated = tf.nn.conv2d(hidden, self.second, 1, "VALID") + self.second_bias
         value, gate = tf.split(tf.reshape(gated, [T, K, 2, d]), 2, axis=2)
         fused = value * tf.sigmoid(gate) + (rows[:, :, :1] * self.skip_scale + self.skip_offset)
         centred = fused - tf.reduce_mean(fused, -1, keepdims=True)
         # reshaped before it is normalised: the converter would take SUB and the sum of squares for
         # SQUARED_DIFFERENCE, and no longer see an L2 normalisation
-        return normalise(tf.reshape(centred, [1, T, K, d])) * self.view_scale + self.view_offset
+        return normalise(tf.reshape(centred, [1, T, K, d]), self.avoid) * self.view_scale + self.view_offset
 
     def _score(self, views: tf.Tensor) -> tf.Tensor:
         """The K T rows attend to one another, the K of a step are merged: scores [1, T, n_rooms]."""
@@ -158,7 +172,7 @@ class TwinMDCSA(tf.Module):
         views = tf.reshape(views, [1, K * T, d])
         joined = tf.reshape(_attend(views, views, views), [1, T, K * d])
         merged = tf.matmul(joined, self.merge) + self.merge_bias
-        return tf.matmul(normalise(merged), self.head) + self.head_bias
+        return tf.matmul(normalise(merged, self.avoid), self.head) + self.head_bias
 
 
 def _attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tf.Tensor:

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 import torch
 
-from tinyloc.config import MambaModel, MdcsaModel, Windows
+from tinyloc.config import Aware, MambaModel, MdcsaModel, Windows
 from tinyloc.data.features import Steps
 from tinyloc.data.splits import Fold
 from tinyloc.data.windows import Scaler
 from tinyloc.device.tflm import Tflm
 from tinyloc.errors import InputError
-from tinyloc.export import agreement
+from tinyloc.export import agreement, flatbuffer
 from tinyloc.export.run import Exported, export_fold
 from tinyloc.models import registry
 from tinyloc.training import checkpoint
@@ -72,13 +72,15 @@ def export(path: Path, fold: Fold, kind: str, out: Path, seed: int = 0) -> Expor
         vectors=VECTORS,
         seed=seed,
         out=out,
+        method="min-max",
+        how=Aware(epochs=1, learning_rate=0.003),
     )
 
 
 @pytest.fixture(scope="module")
 def exports(checkpoints, fold, tmp_path_factory) -> dict[tuple[str, str], tuple[Exported, Path]]:
     made = {}
-    kinds = {"mdcsa": ("float32", "dynamic", "int8", "mixed", "int16x8"), "mamba": ("float32", "int16x8")}
+    kinds = {"mdcsa": ("float32", "dynamic", "int8", "int8-aware", "mixed", "int16x8"), "mamba": ("float32", "int16x8")}
     for name, kind in ((family, kind) for family, all_kinds in kinds.items() for kind in all_kinds):
         out = tmp_path_factory.mktemp(f"{name}-{kind}")
         made[name, kind] = export(checkpoints[name], fold, kind, out), out
@@ -125,6 +127,18 @@ def test_every_operator_has_its_noise(exports):
     assert len(errors) >= sum(exported.entry["operators"].values())
     assert errors["tensor"].is_unique and (errors["snr_db"] > 5).all()
     assert errors.set_index("tensor")["snr_db"]["scores"] == pytest.approx(exported.entry["score_snr_db"], abs=1e-3)
+
+
+def test_trained_with_its_rounding_a_model_has_other_weights_and_the_same_rulers(exports):
+    plain, aware = (flatbuffer.read(exports["mdcsa", kind][1] / "model.tflite") for kind in ("int8", "int8-aware"))
+    changed = 0
+    for one, other in zip(flatbuffer.graph(plain).tensors, flatbuffer.graph(aware).tensors, strict=True):
+        values = [flatbuffer.constant(m, t) for m, t in ((plain, one), (aware, other))]
+        if values[0] is None:
+            assert (one.quantization.scale == other.quantization.scale).all()
+        else:
+            changed += not np.array_equal(*values)
+    assert changed > 5
 
 
 def test_a_kind_that_tflite_micro_cannot_run_says_which_operator(checkpoints, fold, tmp_path):

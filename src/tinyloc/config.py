@@ -252,7 +252,17 @@ Model = Annotated[
 
 
 # ── after training ───────────────────────────────────────────────────────────────────────────────
-ExportKind = Literal["float32", "dynamic", "float16", "int8", "mixed", "int16x8"]
+ExportKind = Literal["float32", "dynamic", "float16", "int8", "int8-aware", "mixed", "int16x8"]
+
+
+class Aware(Strict):
+    """Quantisation-aware training of an export of kind `int8-aware`, from the float weights onwards."""
+
+    epochs: PositiveInt = 5
+    batch: PositiveInt = 64
+    learning_rate: Positive = 1e-4
+    alpha: Fraction = Field(0.5, description="share of the loss that is distilled from the float model itself")
+    temperature: Positive = 2.0
 
 
 class Export(Strict):
@@ -264,6 +274,7 @@ class Export(Strict):
     ranges: Literal["min-max", "percentile", "mean-squared-error"] = Field(
         "min-max", description="how the calibration sets the ranges of activations"
     )
+    aware: Aware = Aware()
 
 
 class Device(Strict):
@@ -306,6 +317,8 @@ class Config(Strict):
             if not isinstance(self.models[export.model], MdcsaModel | MambaModel):
                 family = self.models[export.model].family
                 raise ValueError(f"exports.{i}.model: {export.model!r} is of family {family}; mdcsa and mamba export")
+            if "int8-aware" in export.kinds and not isinstance(self.models[export.model], MdcsaModel):
+                raise ValueError(f"exports.{i}.kinds: int8-aware trains on windows; {export.model!r} runs on streams")
         exported = {(e.model, kind) for e in self.exports for kind in e.kinds}
         for i, device in enumerate(self.devices):
             if (device.model, device.kind) not in exported:

@@ -242,6 +242,7 @@ class Study:
                     kind=kind,
                     calibration_windows=inputs["calibration_windows"],
                     method=inputs["ranges"],
+                    how=configuration.Aware(**inputs["aware"]),
                     vectors=inputs["vectors"],
                     seed=seed,
                     out=folder / f"fold-{fold.name}",
@@ -274,6 +275,7 @@ class Study:
             "kind": kind,
             "calibration_windows": entry.calibration_windows,
             "ranges": entry.ranges,
+            "aware": entry.aware.model_dump(),
             "vectors": max((d.windows for d in self.config.devices if (d.model, d.kind) == (model, kind)), default=0),
             "code": provenance.code_digest(*EXPORT_CODE),
         }

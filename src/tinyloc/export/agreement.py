@@ -17,6 +17,7 @@ MIN_AGREEMENT: dict[ExportKind, float] = {
     "dynamic": 0.95,
     "float16": 0.99,
     "int8": 0.90,
+    "int8-aware": 0.90,
     "mixed": 0.95,
     "int16x8": 0.98,
 }

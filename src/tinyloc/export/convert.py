@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from tinyloc.export import flatbuffer, passes
 from tinyloc.export.native import native_stderr
+from tinyloc.export.order import order_for_memory
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -28,6 +29,7 @@ def float_graph(twin: "tf.Module") -> flatbuffer.schema.ModelT:
     passes.name_ports(model, {n: _port(n) for n in names}, {n: _port(n) for n in function.structured_outputs})
     passes.fold_scale_into_softmax(model)
     passes.compact(model)
+    order_for_memory(model)
     passes.shorten_names(model)
     return model
 

@@ -1,17 +1,17 @@
 """The kinds of export: from one trained model, `.tflite` files of different numbers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from tinyloc.config import ExportKind
-from tinyloc.errors import InputError
 from tinyloc.export import noise, passes, ranges, weight_only
 from tinyloc.export.calibration import Calibration
 from tinyloc.export.convert import float_graph
 from tinyloc.export.flatbuffer import schema
 from tinyloc.export.quantise import quantise
-from tinyloc.export.scheme import INT8, INT16
+from tinyloc.export.scheme import INT8, INT16, Ranges
 from tinyloc.export.simulation import Simulation
 from tinyloc.models.mamba import Mamba
 from tinyloc.training.checkpoint import Trained
@@ -21,16 +21,20 @@ AVOID: dict[ExportKind, frozenset[str]] = {
     "dynamic": frozenset(),
     "float16": frozenset(),
     "int8": frozenset({"EXP", "LOG"}),
+    "int8-aware": frozenset({"EXP", "LOG"}),
     # L2_NORMALIZATION and ELU give int8 alone; a sensitive normalisation should be free to be wider
     "mixed": frozenset({"EXP", "LOG", "L2_NORMALIZATION"}),
     "int16x8": frozenset({"EXP", "LOG", "L2_NORMALIZATION", "ELU"}),
 }
 """Operators that a kind has no kernel for: the twin is written without them."""
 
-INTEGERS = {"int8": INT8, "mixed": INT8, "int16x8": INT16}
+INTEGERS = {"int8": INT8, "int8-aware": INT8, "mixed": INT8, "int16x8": INT16}
 STORED = {"dynamic": np.dtype(np.int8), "float16": np.dtype(np.float16)}
 
 _OFTEN = {"count": 64, "steps": 60}  # what the search for sensitive tensors looks at
+
+
+Train = Callable[[schema.ModelT, Ranges], schema.ModelT]
 
 
 @dataclass(frozen=True)
@@ -41,21 +45,27 @@ class Made:
 
 
 def make(
-    trained: Trained, n_steps: int, kind: ExportKind, calibration: Calibration | None, method: ranges.Method
+    trained: Trained,
+    n_steps: int,
+    kind: ExportKind,
+    calibration: Calibration | None,
+    method: ranges.Method,
+    train: Train | None = None,
 ) -> Made:
     """The model of `kind`. calibration: for kinds of integers, and `method` sets the ranges from it.
+
+    train: for `int8-aware`, the float graph and its ranges to the graph with better constants.
 
     Raises InputError: the calibration does not give every tensor a range; an operator lacks a kernel.
     """
     reference = float_graph(twin(trained, n_steps, AVOID[kind]))
     wide: frozenset[str] = frozenset()
     if kind in INTEGERS:
-        if calibration is None:
-            raise InputError(f"{kind} export: it needs calibration windows")
         found = ranges.choose(reference, calibration.run(Simulation(reference)), method, INTEGERS[kind])
         if kind == "mixed":
             wide = noise.loudest(noise.by_ruler(reference, found, INT8, calibration.first(**_OFTEN)))
-        model = quantise(reference, found, INTEGERS[kind], wide)
+        better = train(reference, found) if kind == "int8-aware" else reference
+        model = quantise(better, found, INTEGERS[kind], wide)
     elif kind in STORED:
         model = weight_only.shrink(reference, STORED[kind])
     else:

@@ -8,16 +8,17 @@ import numpy as np
 import torch
 
 from tinyloc import config
-from tinyloc.config import ExportKind
+from tinyloc.config import Aware, ExportKind
 from tinyloc.data.features import Steps, stacked
 from tinyloc.data.splits import Fold
 from tinyloc.data.windows import Windows, cut
 from tinyloc.device import arena
 from tinyloc.device.tflm import Tflm
 from tinyloc.errors import InputError
-from tinyloc.export import agreement, calibration, flatbuffer, kinds, noise
+from tinyloc.export import agreement, aware, calibration, flatbuffer, kinds, noise
 from tinyloc.export.calibration import Calibration
 from tinyloc.export.ranges import Method
+from tinyloc.export.scheme import Ranges
 from tinyloc.files import atomic
 from tinyloc.models.crf import viterbi_numpy
 from tinyloc.models.mamba import Mamba
@@ -56,12 +57,13 @@ def export_fold(
     vectors: int,
     seed: int,
     out: Path,
-    method: Method = "min-max",
+    method: Method,
+    how: Aware,
 ) -> Exported:
     """Export a trained network as `.tflite` and run it in TFLite Micro over the test part of its fold.
 
     calibration_windows: how many training windows set the ranges of a model of integers, drawn with `seed`; method:
-    how they do it.
+    how they do it. how: the training of `int8-aware`.
     Leaves in `out`: model.tflite; for kinds of integers, calibration.csv with the list of these windows and errors.csv
     with the noise of every operator; and windows.npz, the first `vectors` inferences as a device gets them (inputs by
     tensor name, `reset`) with TFLite Micro's raw outputs.
@@ -73,7 +75,7 @@ def export_fold(
     streamed = isinstance(trained.model, Mamba)
     trial = _along_recordings(trained, fold.test) if streamed else _windows(trained, asked)
     seen = _calibration(trained, fold, windows, calibration_windows, seed) if kind in kinds.INTEGERS else None
-    made = kinds.make(trained, windows.length, kind, seen, method)
+    made = kinds.make(trained, windows.length, kind, seen, method, _training(trained, fold, windows, how, seed))
     with atomic(out / "model.tflite") as path:
         path.write_bytes(flatbuffer.pack(made.model))
         tflm = _accepted(path, out / "model.tflite")
@@ -93,6 +95,14 @@ def export_fold(
         room, scores = _decode(trained.model, scores), scores[:, -1]
     rows = Predictions(asked.recording, asked.step, asked.target, room, scores, parameters(trained.model))
     return Exported(rows, entry)
+
+
+def _training(trained: Trained, fold: Fold, windows: config.Windows, how: Aware, seed: int) -> kinds.Train:
+    def train(model: flatbuffer.schema.ModelT, found: Ranges) -> flatbuffer.schema.ModelT:
+        fit, validation = (cut(steps, windows.length, windows.train_hop) for steps in (fold.train, fold.validation))
+        return aware.train(model, found, trained, fit, validation, how, seed)
+
+    return train
 
 
 def _accepted(path: Path, name: Path) -> Tflm:

@@ -156,11 +156,12 @@ class TwinMDCSA(tf.Module):
         """The K gated residual networks: their outputs [1, T, K, d]."""
         K, T, d = self.n_blocks, self.n_steps, self.d
         rows = tf.transpose(attended, [2, 0, 1, 3])  # [T, K, 2, d]
+        skip = rows[:, :, :1] * self.skip_scale + self.skip_offset
         hidden = tf.nn.conv2d(tf.reshape(rows, [1, 1, T, K * 2 * d]), self.first, 1, "VALID")
         hidden = self._elu(hidden + self.first_bias)
         gated = tf.nn.conv2d(hidden, self.second, 1, "VALID") + self.second_bias
         value, gate = tf.split(tf.reshape(gated, [T, K, 2, d]), 2, axis=2)
-        fused = value * tf.sigmoid(gate) + (rows[:, :, :1] * self.skip_scale + self.skip_offset)
+        fused = value * tf.sigmoid(gate) + skip
         centred = fused - tf.reduce_mean(fused, -1, keepdims=True)
         # reshaped before it is normalised: the converter would take SUB and the sum of squares for
         # SQUARED_DIFFERENCE, and no longer see an L2 normalisation

@@ -1,5 +1,7 @@
 """Exporting a fold, from the checkpoint to the files that the device stage takes."""
 
+import hashlib
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,14 +10,16 @@ import pandas as pd
 import pytest
 import torch
 
-from tinyloc.config import Aware, MambaModel, MdcsaModel, Windows
+from tinyloc.config import Aware, Features, MambaModel, MdcsaModel, Windows
 from tinyloc.data.features import Steps
 from tinyloc.data.splits import Fold
 from tinyloc.data.windows import Scaler
 from tinyloc.device.tflm import Tflm
 from tinyloc.errors import InputError
 from tinyloc.export import agreement, flatbuffer
+from tinyloc.export.card import CARD, Making, leave
 from tinyloc.export.run import Exported, export_fold
+from tinyloc.files import read_json
 from tinyloc.models import registry
 from tinyloc.training import checkpoint
 from tinyloc.training.predict import predict_steps
@@ -201,6 +205,28 @@ def test_an_export_that_is_another_function_is_not_kept(checkpoints, fold, kind,
         export(checkpoints["mdcsa"], fold, kind, tmp_path)
     assert before.read_bytes() == b"of an earlier run"
     assert not list(tmp_path.glob(".partial-*"))
+
+
+def test_a_stranger_finds_all_there_is_to_know(exports, checkpoints):
+    for name in ("mdcsa", "mamba"):
+        exported, out = exports[name, "int16x8"]
+        making = Making("a model", "int16x8", "c", "Random numbers.", "f00d", Features(), WINDOWS.length)
+        leave(
+            out,
+            checkpoint.load(checkpoints[name]),
+            making,
+            exported.entry,
+            {"macro_f1": 1 / 3, "accuracy": 0.5, "n": 9},
+        )
+        card = (out / CARD).read_text()
+        for line in re.findall(r"\| `([\w.]+)` \| `([0-9a-f]{64})`", card):
+            assert hashlib.sha256((out / line[0]).read_bytes()).hexdigest() == line[1]
+        assert "macro F1 0.3333" in card and exported.entry["calibration"]["sha256"] in card
+        assert (out / "labels.txt").read_text().split() == list(ROOMS)
+        assert list(read_json(out / "scaler.json")["rssi"]) == ["x", "y", "z"]
+        assert read_json(out / "features.json")["window_steps"] == WINDOWS.length
+        assert (out / "decoder.json").is_file() == (name == "mdcsa")
+        assert ("state/h0" in card) == (name == "mamba")
 
 
 def damaged(fold: Fold, **changes) -> Fold:

@@ -85,7 +85,7 @@ class FakeQuantised(nn.Module):
                 )
         for index in self._operands:
             values = self.values[str(index)]
-            ruler = Ruler.over(float(values.min()), float(values.max()), INT8)
+            ruler = Ruler.over(float(values.detach().min()), float(values.detach().max()), INT8)
             found[index] = fake_quantise(values, ruler.scale, -128 - ruler.zero_point, 127 - ruler.zero_point)
         return found
 

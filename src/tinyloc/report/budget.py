@@ -14,7 +14,7 @@ READINGS = {"weights in flash": "ram_flash", "all in RAM": "ram_all"}
 
 
 def memory(sizes: pd.DataFrame) -> pd.DataFrame:
-    """One row a data set and entry: weights, tflite, arena, ram_flash, ram_all in bytes, the most of all folds and seeds.
+    """One row a data set and entry: weights, tflite, arena, ram_flash, ram_all; bytes, of folds and seeds the most.
 
     sizes: as `results.exports` gives it. For every limit and reading a column, `fits 64 KB, all in RAM` and so on.
     """

@@ -104,6 +104,30 @@ def test_mdcsa_twin_is_pytorch(d, kernels, n_steps, kind):
     np.testing.assert_allclose(found, by_torch(model, inputs), atol=1e-4)
 
 
+@pytest.mark.parametrize("modality", ["rssi", "acc"])
+def test_mdcsa_twin_of_one_modality_is_pytorch(modality):
+    from tinyloc.export.twin_mdcsa import TwinMDCSA
+
+    torch.manual_seed(0)
+    model = perturbed(MDCSA(N_AP, N_ACC, N_ROOMS, 8, (1, 3), modalities=[modality]))
+    inputs = windows(5, 7)
+    twin = TwinMDCSA(model, 7)
+    found = np.concatenate([twin.run(inputs[modality][[i]])["scores"] for i in range(5)])
+    np.testing.assert_allclose(found, by_torch(model, inputs), atol=1e-4)
+
+
+def test_mamba_without_an_accelerometer_has_no_such_input():
+    from tinyloc.export.twin_mamba import TwinMamba
+
+    torch.manual_seed(0)
+    model = perturbed(Mamba(N_AP, 0, N_ROOMS, 8))
+    rssi = windows(1, 1)["rssi"]
+    twin = TwinMamba(model, (N_AP, 0))
+    state = [np.zeros(s.shape, np.float32) for s in twin.run.input_signature[1:]]
+    found = twin.run(rssi[:, 0], *state)["scores"]
+    np.testing.assert_allclose(found, by_torch(model, {"rssi": rssi, "acc": rssi[..., :0]})[:, 0], atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("d", "layers", "n_state", "kind"),
     [(16, 1, 8, "float32"), (6, 2, 3, "float32"), (20, 1, 4, "int8"), (16, 1, 8, "int16x8")],

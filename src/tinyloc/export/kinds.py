@@ -73,6 +73,13 @@ def make(
     return Made(passes.compacted(model), reference, wide)
 
 
+def input_names(trained: Trained) -> list[str]:
+    """Inputs of an exported network: modalities that it does not see are not there."""
+    if isinstance(trained.model, Mamba):
+        return [name for name, columns in (("rssi", trained.n_ap), ("acc", trained.n_acc)) if columns]
+    return list(trained.model.modalities)
+
+
 def twin(trained: Trained, n_steps: int, avoid: frozenset[str]):
     """The TensorFlow twin of a trained network, for windows of `n_steps` where it knows windows."""
     # TensorFlow takes seconds to import, and only what converts needs it

@@ -1,7 +1,7 @@
 """One fold of one export: convert, compare with PyTorch, answer for the test rows, and leave the files."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +74,7 @@ def export_fold(
     asked = cut(fold.test, windows.length, windows.test_hop)
     streamed = isinstance(trained.model, Mamba)
     trial = _along_recordings(trained, fold.test) if streamed else _windows(trained, asked)
+    trial = replace(trial, inputs={name: trial.inputs[name] for name in kinds.input_names(trained)})
     seen = _calibration(trained, fold, windows, calibration_windows, seed) if kind in kinds.INTEGERS else None
     made = kinds.make(trained, windows.length, kind, seen, method, _training(trained, fold, windows, how, seed))
     with atomic(out / "model.tflite") as path:

@@ -32,7 +32,7 @@ from tinyloc.models.mamba import Mamba, ResidualBlock
 class TwinMamba(tf.Module):
     """`run(rssi [1, n_ap], acc [1, n_acc], state_h0, state_recent0, …)` -> scores [1, n_rooms], next_h0, …
 
-    Layer i keeps h<i> [1, 1, N, E] and recent<i>, the last K - 1 inputs of its convolution [1, K - 1, 1, E].
+    Inputs without a column are left out. Layer i keeps h<i> [1, 1, N, E] and recent<i>, the last K - 1 inputs of its convolution [1, K - 1, 1, E].
     """
 
     def __init__(self, model: Mamba, n_features: tuple[int, int], avoid: Avoid = frozenset()):
@@ -50,13 +50,16 @@ class TwinMamba(tf.Module):
         self.head, self.head_bias = constant(behind_norm(model.norm, weight)), constant(bias)
         names = [f"{name}{i}" for i in range(len(self.layers)) for name in ("h", "recent")]
         shapes = [shape for layer in self.layers for shape in layer.state_shapes]
-        signature = [tf.TensorSpec([1, n], name=name) for n, name in zip(n_features, ("rssi", "acc"), strict=True)]
+        fed = [(n, name) for n, name in zip(n_features, ("rssi", "acc"), strict=True) if n]
+        self.n_fed = len(fed)
+        signature = [tf.TensorSpec([1, n], name=name) for n, name in fed]
         signature += [tf.TensorSpec(shape, name=f"state_{name}") for shape, name in zip(shapes, names, strict=True)]
         self.names = names
         self.run = tf.function(self._run, input_signature=signature)
 
-    def _run(self, rssi: tf.Tensor, acc: tf.Tensor, *state: tf.Tensor) -> dict[str, tf.Tensor]:
-        x = tf.matmul(tf.concat([rssi, acc], -1), self.embed) + self.embed_bias
+    def _run(self, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        state = inputs[self.n_fed :]
+        x = tf.matmul(tf.concat(inputs[: self.n_fed], -1), self.embed) + self.embed_bias
         x = tf.reshape(x, [1, 1, 1, -1])
         after = []
         for layer, h, recent in zip(self.layers, state[::2], state[1::2], strict=True):

@@ -114,7 +114,7 @@ def test_integers_on_either_side(recurrent, seen, wide, tmp_path):
     records = {"rssi": seen.inputs["rssi"][:, 0]}
     scores = tflm.dequantise(tflm.run(tflm.quantise(records)))["scores"]
     expected = Simulation(recurrent).stream({"rssi": torch.from_numpy(records["rssi"][:, None])})["scores"][:, 0, 0]
-    assert noise.decibels(expected.numpy(), scores) > 20
+    assert noise.decibels(expected.numpy(), scores) > 15
 
 
 def test_the_loudest_can_be_widened_and_bring_most_of_the_noise(recurrent, seen):

@@ -45,7 +45,7 @@ def by_operator(
     inputs, reset: real numbers, as `Tflm.run` takes them. Columns: tensor, operator, type, values (in one inference),
     snr_db; in order of execution. Operators that only the model of integers has (QUANTIZE) have no row.
     """
-    wanted, found = (_all_tensors(model, inputs, reset) for model in (reference, quantised))
+    wanted, found = (_real(model, inputs, reset) for model in (reference, quantised))
     rows = []
     for operator in flatbuffer.graph(quantised).operators:
         for index in operator.outputs:
@@ -64,10 +64,19 @@ def by_operator(
     return pd.DataFrame(rows)
 
 
-def _all_tensors(
-    model: flatbuffer.schema.ModelT, inputs: Mapping[str, np.ndarray], reset: np.ndarray
+def all_tensors(
+    model: flatbuffer.schema.ModelT, inputs: Mapping[str, np.ndarray], reset: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
-    """Every activation but the states, as real numbers by name, by a copy in which each of them is an output."""
+    """Every activation but the states, by name [N, ...], in its own type, as TFLite Micro computes it.
+
+    By a copy of the model in which each of them is an output. inputs, reset: real numbers, as `Tflm.run` takes them.
+    """
+    return _probe(model, inputs, reset)[1]
+
+
+def _probe(
+    model: flatbuffer.schema.ModelT, inputs: Mapping[str, np.ndarray], reset: np.ndarray | None
+) -> tuple[Tflm, dict[str, np.ndarray]]:
     model = copy.deepcopy(model)
     graph = flatbuffer.graph(model)
     computed = [int(t) for o in graph.operators for t in o.outputs]
@@ -77,7 +86,14 @@ def _all_tensors(
         copied = Path(folder) / "model.tflite"
         copied.write_bytes(flatbuffer.pack(model))
         tflm = Tflm(copied)
-        return tflm.dequantise(tflm.run(tflm.quantise(inputs), reset))
+        return tflm, tflm.run(tflm.quantise(inputs), reset)
+
+
+def _real(
+    model: flatbuffer.schema.ModelT, inputs: Mapping[str, np.ndarray], reset: np.ndarray
+) -> dict[str, np.ndarray]:
+    tflm, found = _probe(model, inputs, reset)
+    return tflm.dequantise(found)
 
 
 def by_ruler(model: flatbuffer.schema.ModelT, ranges: Ranges, base: np.dtype, on: Calibration) -> pd.DataFrame:

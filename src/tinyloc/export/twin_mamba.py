@@ -32,7 +32,8 @@ from tinyloc.models.mamba import Mamba, ResidualBlock
 class TwinMamba(tf.Module):
     """`run(rssi [1, n_ap], acc [1, n_acc], state_h0, state_recent0, …)` -> scores [1, n_rooms], next_h0, …
 
-    Inputs without a column are left out. Layer i keeps h<i> [1, 1, N, E] and recent<i>, the last K - 1 inputs of its convolution [1, K - 1, 1, E].
+    Inputs without a column are left out.
+    Layer i keeps h<i> [1, 1, N, E] and recent<i>, the last K - 1 inputs of its convolution [1, K - 1, 1, E].
     """
 
     def __init__(self, model: Mamba, n_features: tuple[int, int], avoid: Avoid = frozenset()):
@@ -55,7 +56,7 @@ class TwinMamba(tf.Module):
         signature = [tf.TensorSpec([1, n], name=name) for n, name in fed]
         signature += [tf.TensorSpec(shape, name=f"state_{name}") for shape, name in zip(shapes, names, strict=True)]
         self.names = names
-        self.run = tf.function(self._run, input_signature=signature)
+        self.run = tf.function(self._run, input_signature=signature, autograph=False)
 
     def _run(self, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         state = inputs[self.n_fed :]

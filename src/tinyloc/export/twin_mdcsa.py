@@ -6,7 +6,8 @@ What PyTorch computes in many small steps is merged; every merging is exact, up 
 - **Embedding and query/key convolution are one convolution.** Both are linear, so the convolution acts on the raw
   features (n_ap + n_acc channels instead of d); what the biases and the position code contribute does not depend on
   the input and is added as a constant [T, channels], zero padding included.
-- **The K x M attention heads are one batched product**, [K, M, T, T], of M modalities; 1 / sqrt(d) becomes softmax's `beta`.
+- **The attention heads of K blocks and M modalities are one batched product**, [K, M, T, T]; 1 / sqrt(d) becomes
+  softmax's `beta`.
 - **LayerNorm is L2 normalisation of what has zero mean**: LN(x) = gamma sqrt(d) c / |c| + beta with c = x - mean(x),
   but for the 1e-5 that LayerNorm adds to the variance. In int8, L2_NORMALIZATION sums squares in 32 bits, where MEAN
   and RSQRT would round the variance to 8. Means are taken off in the weights before, where these are linear (averages
@@ -56,7 +57,7 @@ class TwinMDCSA(tf.Module):
             tf.TensorSpec([1, n_steps, embedding.dense.in_features], name=name)
             for name, embedding in self._embeddings(model).items()
         ]
-        self.run = tf.function(self._run, input_signature=signature)
+        self.run = tf.function(self._run, input_signature=signature, autograph=False)
 
     # ── weights ──────────────────────────────────────────────────────────────────────────────────
     def _take_embedding(self, model: MDCSA) -> None:

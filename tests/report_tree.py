@@ -48,6 +48,7 @@ def write_export(folder: Path, tflite_bytes: int, arena_bytes: int) -> Path:
     """Make a result folder the folder of an export."""
     folds = json.loads((folder / "metrics.json").read_text())["folds"]
     entry = {
+        "weights_bytes": tflite_bytes // 2,
         "tflite_bytes": tflite_bytes,
         "arena_bytes": arena_bytes,
         "arena_reported": arena_bytes - 100,

@@ -11,7 +11,7 @@ from tinyloc.data.house import HOUSE
 from tinyloc.data.simulate import simulate
 from tinyloc.data.splits import folds
 from tinyloc.report import comparison, ram, results
-from tinyloc.report.figures import edge, learning, radio
+from tinyloc.report.figures import edge, learning, noise, radio
 
 
 class Home:
@@ -182,3 +182,22 @@ def test_accuracy_against_ram_has_both_limits_and_every_way_of_counting(run):
     assert {"32 KB", "64 KB"} <= texts(figure)
     named = {text.get_text() for text in figure.legends[0].get_texts()}
     assert {ram.WEIGHTS, ram.ARENA, ram.PROGRAM, "student", "forest (no RAM figure)"} <= named
+
+
+def test_the_noise_of_every_operator_is_drawn_and_the_quietest_are_named(tmp_path):
+    folders = []
+    for kind, quiet in (("int8", "SOFTMAX"), ("int16x8", "MEAN")):
+        folder = write_export(write_result(tmp_path, "shib", f"student.{kind}", 0.9, parameters=9), 10, 20)
+        for fold in results.exports([folder])["fold"]:
+            path = folder / f"fold-{fold}" / "errors.csv"
+            path.parent.mkdir(exist_ok=True)
+            rows = [("t0", "ADD", 40.0), ("t1", quiet, 20.0), ("t2", "MUL", 30.0), ("scores", "CONV_2D", 50.0)]
+            path.write_text(
+                "tensor,operator,type,values,snr_db\n" + "".join(f"{t},{o},int8,9,{snr}\n" for t, o, snr in rows)
+            )
+        folders.append(folder)
+    table = results.noise(folders)
+    assert len(table) == 2 * 4 * table["fold"].nunique()
+    figure = noise.operators(table)
+    assert "signal to noise (dB)" in labels(figure)
+    assert {"SOFTMAX", "MEAN"} <= texts(figure) and "CONV_2D" not in texts(figure)

@@ -6,7 +6,7 @@ import pytest
 from report_tree import write_device, write_export, write_result
 
 from tinyloc.config import Training
-from tinyloc.report import comparison, ram, results, tables, words
+from tinyloc.report import budget, comparison, ram, results, tables, words
 from tinyloc.report.numbers import kilobytes, percent, points, span
 
 
@@ -178,3 +178,15 @@ def test_the_recipe_has_every_setting_beside_the_studys():
 def test_size_in_words_spans_data_sets():
     text = words.size("teacher", 32, pd.DataFrame({"parameters": [1024, 2048]}))
     assert "1,024 – 2,048 parameters" in text and "4 – 8 KB" in text
+
+
+def test_memory_is_told_under_both_readings(run):
+    sizes = budget.memory(results.exports(run[1])).set_index(["dataset", "entry"])
+    int8, wide = sizes.loc["shib", "student.int8"], sizes.loc["shib", "student.float32"]
+    assert (int8["weights"], int8["tflite"], int8["arena"]) == (30_000, 60_000, 40_000)
+    assert (int8["ram_flash"], int8["ram_all"]) == (40_000, 100_000)
+    assert int8["fits 64 KB, weights in flash"] and not int8["fits 64 KB, all in RAM"]
+    assert wide["fits 64 KB, weights in flash"] and not wide["fits 32 KB, weights in flash"]
+    table = budget.shown(budget.memory(results.exports(run[1])))
+    assert list(table["RAM, all in RAM (KB)"][:2]) == ["175.8", "97.7"]
+    assert set(table["fits 32 KB, weights in flash"]) == {"no"}

@@ -202,13 +202,16 @@ def evaluate(
 def export(
     dataset: DatasetOption,
     model: ModelOption,
-    kind: Annotated[str, typer.Option("--kind", "-k", help="float32 or int8.")],
+    kind: Annotated[
+        str,
+        typer.Option("--kind", "-k", help="float32, dynamic, float16, int8, int8-aware, mixed or int16x8."),
+    ],
     config: ConfigOption = "quick",
     seed: SeedOption = 0,
     root: RootOption = None,
     workers: WorkersOption = None,
 ) -> None:
-    """Write a trained model as .tflite and score it in TFLite Micro."""
+    """Write a trained model as .tflite, with all that a stranger needs to run it, and score it in TFLite Micro."""
     _scores(_study(config, root, workers).export(dataset, model, kind, seed))
 
 

@@ -277,19 +277,36 @@ Model = Annotated[
 
 
 # ── after training ───────────────────────────────────────────────────────────────────────────────
+ExportKind = Literal["float32", "dynamic", "float16", "int8", "int8-aware", "mixed", "int16x8"]
+
+
+class Aware(Strict):
+    """Quantisation-aware training of an export of kind `int8-aware`, from the float weights onwards."""
+
+    epochs: PositiveInt = 5
+    batch: PositiveInt = 64
+    learning_rate: Positive = 1e-4
+    alpha: Fraction = Field(0.5, description="share of the loss that is distilled from the float model itself")
+    temperature: Positive = 2.0
+
+
 class Export(Strict):
     """A trained model as `.tflite`, run in TFLite Micro over the test windows."""
 
     model: str
-    kinds: list[Literal["float32", "int8"]] = Field(min_length=1)
+    kinds: list[ExportKind] = Field(min_length=1)
     calibration_windows: PositiveInt = 200
+    ranges: Literal["min-max", "percentile", "mean-squared-error"] = Field(
+        "min-max", description="how the calibration sets the ranges of activations"
+    )
+    aware: Aware = Aware()
 
 
 class Device(Strict):
     """An exported model, compiled to C and run on a board in QEMU."""
 
     model: str
-    kind: Literal["float32", "int8"]
+    kind: ExportKind
     board: Literal["mps2-an386"] = "mps2-an386"
     ram_kb: PositiveInt
     windows: PositiveInt = Field(400, description="test windows (or steps) in one QEMU run")
@@ -326,8 +343,8 @@ class Config(Strict):
             if not isinstance(self.models[export.model], MdcsaModel | MambaModel):
                 family = self.models[export.model].family
                 raise ValueError(f"exports.{i}.model: {export.model!r} is of family {family}; mdcsa and mamba export")
-            if "int8" in export.kinds and isinstance(self.models[export.model], MambaModel):
-                raise ValueError(f"exports.{i}.kinds: int8 is for MDCSA; Mamba {export.model!r} stays float32")
+            if "int8-aware" in export.kinds and not isinstance(self.models[export.model], MdcsaModel):
+                raise ValueError(f"exports.{i}.kinds: int8-aware trains on windows; {export.model!r} runs on streams")
         exported = {(e.model, kind) for e in self.exports for kind in e.kinds}
         for i, device in enumerate(self.devices):
             if (device.model, device.kind) not in exported:

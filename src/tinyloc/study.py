@@ -242,6 +242,8 @@ class Study:
                     windows=self.config.windows,
                     kind=kind,
                     calibration_windows=inputs["calibration_windows"],
+                    method=inputs["ranges"],
+                    how=configuration.Aware(**inputs["aware"]),
                     vectors=inputs["vectors"],
                     seed=seed,
                     out=folder / f"fold-{fold.name}",
@@ -261,8 +263,31 @@ class Study:
             },
         )
         rows = {n: r.rows for n, r in zip(names, results, strict=True)}
+        self._cards(folder, trained, prepared, results, model, kind, seed)
         self._finish(folder, key, prepared, rows, model, seed, began)
         return folder
+
+    def _cards(
+        self, folder: Path, trained: Path, prepared: Prepared, results: list, model: str, kind: str, seed: int
+    ) -> None:
+        """Make of every fold's folder one that a stranger can use."""
+        from tinyloc.evaluation.metrics import evaluate
+        from tinyloc.export.card import Making, leave
+        from tinyloc.training.checkpoint import load
+
+        for fold, result in zip(prepared.folds, results, strict=True):
+            making = Making(
+                title=f"{model}.{kind} on {prepared.name}, seed {seed}",
+                kind=kind,
+                fold=fold.name,
+                origin=prepared.origin,
+                fingerprint=prepared.fingerprint,
+                features=self.config.features,
+                n_steps=self.config.windows.length,
+            )
+            metrics = evaluate({fold.name: result.rows}, prepared.rooms)["folds"][fold.name]
+            checkpoint = load(trained / f"fold-{fold.name}" / "model.pt")
+            leave(folder / f"fold-{fold.name}", checkpoint, making, result.entry, metrics)
 
     def export_inputs(self, model: str, kind: str) -> dict:
         """What an export is made from, besides the trained model. `vectors`: how many windows a device run wants."""
@@ -273,6 +298,8 @@ class Study:
         return {
             "kind": kind,
             "calibration_windows": entry.calibration_windows,
+            "ranges": entry.ranges,
+            "aware": entry.aware.model_dump(),
             "vectors": max((d.windows for d in self.config.devices if (d.model, d.kind) == (model, kind)), default=0),
             "code": provenance.code_digest(*EXPORT_CODE),
         }

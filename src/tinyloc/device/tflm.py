@@ -27,6 +27,15 @@ class Port:
     scale: float | None  # None: not quantised
     zero_point: int
 
+    @property
+    def record(self) -> tuple[int, ...]:
+        """The shape of one record: that of the tensor without its batch axis of 1."""
+        return self.shape[1:] if self.shape[:1] == (1,) else self.shape
+
+    def same_numbers(self, other: "Port") -> bool:
+        """Whether what comes out of the one can go into the other as it is."""
+        return (self.dtype, self.scale, self.zero_point) == (other.dtype, other.scale, other.zero_point)
+
     def quantise(self, values: np.ndarray) -> np.ndarray:
         """Real numbers to the tensor's own type, clipped to its range."""
         if self.scale is None:
@@ -57,6 +66,8 @@ class Tflm:
         for state in self._states:
             if NEXT + state not in self.outputs:
                 raise InputError(f"{path}: input {STATE}{state} has no output {NEXT}{state}; export the model again")
+            if not self.inputs[STATE + state].same_numbers(self.outputs[NEXT + state]):
+                raise InputError(f"{path}: {STATE}{state} and {NEXT}{state} differ in type or scale; export it again")
 
     def run(self, records: Mapping[str, np.ndarray], reset: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """N inferences, one after the other, in the tensors' own types.
@@ -72,7 +83,7 @@ class Tflm:
         n = len(next(iter(records.values())))
         reset = np.zeros(n, bool) if reset is None else reset
         shown = [name for name in self.outputs if not name.startswith(NEXT)]
-        results = {name: np.empty((n, *self.outputs[name].shape[1:]), self.outputs[name].dtype) for name in shown}
+        results = {name: np.empty((n, *self.outputs[name].record), self.outputs[name].dtype) for name in shown}
         state: dict[str, np.ndarray] = {}
         for row in range(n):
             if row == 0 or reset[row]:
@@ -84,7 +95,7 @@ class Tflm:
             self._interpreter.invoke()
             state = {name: self._get(NEXT + name) for name in self._states}
             for name in shown:
-                results[name][row] = self._get(name)[0]
+                results[name][row] = self._get(name).reshape(self.outputs[name].record)
         return results
 
     def quantise(self, records: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -22,6 +22,7 @@ NO_TENSOR = -1  # an optional operand that is left out
 
 _DTYPES = {
     schema.TensorType.FLOAT32: np.dtype(np.float32),
+    schema.TensorType.FLOAT16: np.dtype(np.float16),
     schema.TensorType.INT8: np.dtype(np.int8),
     schema.TensorType.INT16: np.dtype(np.int16),
     schema.TensorType.INT32: np.dtype(np.int32),
@@ -107,12 +108,53 @@ def dtype(tensor: schema.TensorT) -> np.dtype:
     return _DTYPES[tensor.type]
 
 
+def type_of(integers: np.dtype) -> int:
+    """The schema's number of a type."""
+    return next(number for number, known in _DTYPES.items() if known == integers)
+
+
+def add_buffer(model: schema.ModelT, values: np.ndarray) -> int:
+    """Append the bytes of a constant; returns the buffer's index."""
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    return len(model.buffers) - 1
+
+
+def add_tensor(model: schema.ModelT, tensor: schema.TensorT) -> int:
+    """Append a tensor; returns its index."""
+    graph(model).tensors.append(tensor)
+    return len(graph(model).tensors) - 1
+
+
+def opcode(model: schema.ModelT, name: str) -> int:
+    """The index of an operator's code, which is added where the model had no such operator."""
+    number = vars(schema.BuiltinOperator)[name]
+    for index, code in enumerate(model.operatorCodes):
+        if max(code.builtinCode, code.deprecatedBuiltinCode) == number:
+            return index
+    code = schema.OperatorCodeT()
+    code.builtinCode, code.deprecatedBuiltinCode, code.version = number, min(number, 127), 1
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
+
+
 def constant(model: schema.ModelT, tensor: schema.TensorT) -> np.ndarray | None:
     """The values that the file holds for a tensor, in the tensor's own type and shape; None for an activation."""
     data = model.buffers[tensor.buffer].data
     if data is None or len(data) == 0:
         return None
     return np.frombuffer(bytes(data), dtype(tensor)).reshape(_shape(tensor))
+
+
+def weights_bytes(model: schema.ModelT) -> int:
+    """Bytes of the constants that are numbers of the network: no shapes, axes and the like, each buffer once."""
+    real = {t.buffer for t in graph(model).tensors if _is_real(t) and constant(model, t) is not None}
+    return sum(len(model.buffers[b].data) for b in real)
+
+
+def _is_real(tensor: schema.TensorT) -> bool:
+    return dtype(tensor).kind == "f" or (tensor.quantization is not None and tensor.quantization.scale is not None)
 
 
 def _shape(tensor: schema.TensorT) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """What TensorFlow's converter leaves undone: passes over a converted model, in place."""
 
+import copy
 from collections import Counter
 from collections.abc import Mapping
 
@@ -27,28 +28,6 @@ def name_ports(model: schema.ModelT, inputs: Mapping[str, str], outputs: Mapping
     graph(model).outputs = named(signature.outputs, outputs)
 
 
-def quantise_elu(model: schema.ModelT) -> None:
-    """Make ELU an int8 operator.
-
-    TFLite Micro has an int8 ELU (a table of 256 entries), but the converter cannot quantise the operator and emits
-    DEQUANTIZE, ELU, QUANTIZE in its place. The table holds the very composition of these three.
-    """
-    operators = graph(model).operators
-    producer = {int(o.outputs[0]): o for o in operators}
-    uses = Counter(int(t) for o in operators for t in o.inputs)
-    gone = []
-    for elu in operators:
-        if operator_name(model, elu) != "ELU":
-            continue
-        before = producer.get(int(elu.inputs[0]))
-        after = [o for o in operators if elu.outputs[0] in o.inputs]
-        island = before is not None and operator_name(model, before) == "DEQUANTIZE" and len(after) == 1
-        if island and operator_name(model, after[0]) == "QUANTIZE" and uses[int(elu.inputs[0])] == 1:
-            elu.inputs, elu.outputs = before.inputs, after[0].outputs
-            gone += [before, after[0]]
-    _remove(model, gone)
-
-
 def fold_scale_into_softmax(model: schema.ModelT) -> None:
     """softmax(c x) with a positive constant c: c becomes the operator's own factor `beta`, and the product goes.
 
@@ -64,7 +43,7 @@ def fold_scale_into_softmax(model: schema.ModelT) -> None:
         product = producer.get(int(softmax.inputs[0]))
         if product is None or operator_name(model, product) != "MUL" or uses[int(softmax.inputs[0])] != 1:
             continue
-        factor = _real(model, tensors[product.inputs[1]])
+        factor = constant(model, tensors[product.inputs[1]])
         if factor is not None and factor.size == 1 and factor.item() > 0:
             softmax.builtinOptions.beta *= factor.item()
             softmax.inputs = product.inputs[:1]
@@ -72,17 +51,21 @@ def fold_scale_into_softmax(model: schema.ModelT) -> None:
     _remove(model, gone)
 
 
+def compacted(model: schema.ModelT) -> schema.ModelT:
+    """A compacted copy, see `compact`."""
+    model = copy.deepcopy(model)
+    compact(model)
+    return model
+
+
 def compact(model: schema.ModelT) -> None:
-    """Leave out what no operator needs: long tensor names, unused tensors, repeated buffers, signatures, metadata.
+    """Leave out what no operator needs: unused tensors, repeated buffers, signatures, metadata.
 
     In a model of 60 KB these were seen to take 5 KB of flash.
     """
     _drop_unused_tensors(model)
     _share_buffers(model)
-    ports = {*graph(model).inputs.tolist(), *graph(model).outputs.tolist()}
-    for index, tensor in enumerate(graph(model).tensors):
-        if index not in ports:
-            tensor.name = f"t{index}".encode()
+    for tensor in graph(model).tensors:
         tensor.quantization = _scales_only(tensor.quantization)
         tensor.shapeSignature = None
     used = sorted({o.opcodeIndex for o in graph(model).operators})
@@ -93,17 +76,17 @@ def compact(model: schema.ModelT) -> None:
     model.description = b"tinyloc"
 
 
+def shorten_names(model: schema.ModelT) -> None:
+    """Tensors that are neither input nor output become t0, t1, …: the converter's names took kilobytes of flash."""
+    ports = {*graph(model).inputs.tolist(), *graph(model).outputs.tolist()}
+    for index, tensor in enumerate(graph(model).tensors):
+        if index not in ports:
+            tensor.name = f"t{index}".encode()
+
+
 def _remove(model: schema.ModelT, operators: list[schema.OperatorT]) -> None:
     gone = {id(o) for o in operators}
     graph(model).operators = [o for o in graph(model).operators if id(o) not in gone]
-
-
-def _real(model: schema.ModelT, tensor: schema.TensorT) -> np.ndarray | None:
-    """The real values of a constant tensor; None for an activation."""
-    values = constant(model, tensor)
-    if values is None or values.dtype == np.float32:
-        return values
-    return tensor.quantization.scale[0] * (values.astype(np.float64) - tensor.quantization.zeroPoint[0])
 
 
 def _drop_unused_tensors(model: schema.ModelT) -> None:

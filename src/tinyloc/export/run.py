@@ -1,20 +1,24 @@
 """One fold of one export: convert, compare with PyTorch, answer for the test rows, and leave the files."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from tinyloc import config
+from tinyloc.config import Aware, ExportKind
 from tinyloc.data.features import Steps, stacked
 from tinyloc.data.splits import Fold
 from tinyloc.data.windows import Windows, cut
 from tinyloc.device import arena
 from tinyloc.device.tflm import Tflm
-from tinyloc.export import agreement, calibration, flatbuffer
-from tinyloc.export.convert import Kind, convert
+from tinyloc.errors import InputError
+from tinyloc.export import agreement, aware, calibration, flatbuffer, kinds, noise
+from tinyloc.export.calibration import Calibration
+from tinyloc.export.ranges import Method
+from tinyloc.export.scheme import Ranges
 from tinyloc.files import atomic
 from tinyloc.models.crf import viterbi_numpy
 from tinyloc.models.mamba import Mamba
@@ -24,6 +28,9 @@ from tinyloc.training.checkpoint import Trained, load
 from tinyloc.training.distil import all_scores
 from tinyloc.training.predict import stream
 from tinyloc.training.predictions import Predictions
+
+NOISE_INFERENCES = 400
+"""Test inferences that the noise of every operator is measured on."""
 
 
 @dataclass(frozen=True)
@@ -45,32 +52,42 @@ def export_fold(
     checkpoint: Path,
     fold: Fold,
     windows: config.Windows,
-    kind: Kind,
+    kind: ExportKind,
     calibration_windows: int,
     vectors: int,
     seed: int,
     out: Path,
+    method: Method,
+    how: Aware,
 ) -> Exported:
     """Export a trained network as `.tflite` and run it in TFLite Micro over the test part of its fold.
 
-    calibration_windows: how many training windows set the ranges of an int8 model, drawn with `seed`.
-    Leaves in `out`: model.tflite; for int8, calibration.csv with the list of these windows; and windows.npz, the
-    first `vectors` inferences as a device gets them (inputs by tensor name, `reset`) with TFLite Micro's raw outputs.
-    Raises InputError: no checkpoint is there, or the export is not the function that was trained (with figures).
+    calibration_windows: how many training windows set the ranges of a model of integers, drawn with `seed`; method:
+    how they do it. how: the training of `int8-aware`.
+    Leaves in `out`: model.tflite; for kinds of integers, calibration.csv with the list of these windows and errors.csv
+    with the noise of every operator; and windows.npz, the first `vectors` inferences as a device gets them (inputs by
+    tensor name, `reset`) with TFLite Micro's raw outputs.
+    Raises InputError: no checkpoint is there; the calibration windows say nothing; an operator of the model has no
+    kernel in TFLite Micro; or the export is not the function that was trained (with figures). Nothing is left then.
     """
     trained = load(checkpoint)
     asked = cut(fold.test, windows.length, windows.test_hop)
     streamed = isinstance(trained.model, Mamba)
     trial = _along_recordings(trained, fold.test) if streamed else _windows(trained, asked)
+    trial = replace(trial, inputs={name: trial.inputs[name] for name in kinds.input_names(trained)})
+    seen = _calibration(trained, fold, windows, calibration_windows, seed) if kind in kinds.INTEGERS else None
+    made = kinds.make(trained, windows.length, kind, seen, method, _training(trained, fold, windows, how, seed))
     with atomic(out / "model.tflite") as path:
-        path.write_bytes(_tflite(trained, fold, windows, kind, calibration_windows, seed, out))
-        tflm = Tflm(path)
+        path.write_bytes(flatbuffer.pack(made.model))
+        tflm = _accepted(path, out / "model.tflite")
         inputs = tflm.quantise(trial.inputs)
         outputs = tflm.run(inputs, trial.reset)
         scores = tflm.dequantise(outputs)["scores"]
         found = agreement.compare(scores, trial.reference)
         agreement.require(found, kind, str(out / "model.tflite"))
         entry = _entry(path, found)
+        if seen:
+            entry |= _integers(made, seen, trial, out)
     _write_vectors(out / "windows.npz", {**inputs, "reset": trial.reset, **outputs}, vectors)
     if streamed:
         scores = scores[_rows_of(asked, fold.test)]
@@ -81,31 +98,46 @@ def export_fold(
     return Exported(rows, entry)
 
 
-def _tflite(
-    trained: Trained, fold: Fold, windows: config.Windows, kind: Kind, count: int, seed: int, out: Path
-) -> bytes:
-    # TensorFlow takes seconds to import, and only what converts needs it
-    from tinyloc.export.twin_mamba import TwinMamba
-    from tinyloc.export.twin_mdcsa import TwinMDCSA
+def _training(trained: Trained, fold: Fold, windows: config.Windows, how: Aware, seed: int) -> kinds.Train:
+    def train(model: flatbuffer.schema.ModelT, found: Ranges) -> flatbuffer.schema.ModelT:
+        fit, validation = (cut(steps, windows.length, windows.train_hop) for steps in (fold.train, fold.validation))
+        return aware.train(model, found, trained, fit, validation, how, seed)
 
+    return train
+
+
+def _accepted(path: Path, name: Path) -> Tflm:
+    """The file at `path`, which is to become `name`, in TFLite Micro. Raises InputError: it lacks an operator."""
+    try:
+        return Tflm(path)
+    except InputError as error:
+        raise InputError(str(error).replace(str(path), str(name))) from None
+
+
+def _calibration(trained: Trained, fold: Fold, windows: config.Windows, count: int, seed: int) -> Calibration:
     if isinstance(trained.model, Mamba):
-        return convert(TwinMamba(trained.model, (trained.n_ap, trained.n_acc)), kind)
-    twin = TwinMDCSA(trained.model, windows.length)
-    if kind == "float32":
-        return convert(twin, kind)
-    chosen = calibration.choose(fold, windows, count, seed)
-    calibration.write(out / "calibration.csv", chosen)
-    return convert(twin, kind, _inputs(trained.scaler.transform(chosen)))
+        return calibration.segments_of(trained, fold, count * windows.length, seed)
+    return calibration.windows_of(trained, fold, windows, count, seed)
 
 
-def _inputs(scaled: Windows) -> dict[str, np.ndarray]:
-    return {"rssi": scaled.rssi, "acc": scaled.acc}
+def _integers(made: kinds.Made, seen: Calibration, trial: _Trial, out: Path) -> dict:
+    """What there is to say of a model of integers alone: files beside it, and a part of its entry."""
+    calibration.write(out / "calibration.csv", seen)
+    few = {name: values[:NOISE_INFERENCES] for name, values in trial.inputs.items()}
+    rows = noise.by_operator(made.reference, made.model, few, trial.reset[:NOISE_INFERENCES])
+    with atomic(out / "errors.csv") as temporary:
+        rows.to_csv(temporary, index=False, float_format="%.3f", lineterminator="\n")
+    return {
+        "calibration": {"pieces": len(seen.pieces), "sha256": seen.sha256},
+        "wide": sorted(made.wide),
+        "score_snr_db": float(rows.set_index("tensor")["snr_db"]["scores"]),
+    }
 
 
 def _windows(trained: Trained, asked: Windows) -> _Trial:
     scaled = trained.scaler.transform(asked)
     scores = all_scores(trained.model, torch.from_numpy(scaled.rssi), torch.from_numpy(scaled.acc))
-    return _Trial(_inputs(scaled), np.zeros(len(asked), bool), scores.numpy())
+    return _Trial({"rssi": scaled.rssi, "acc": scaled.acc}, np.zeros(len(asked), bool), scores.numpy())
 
 
 def _along_recordings(trained: Trained, recordings: Sequence[Steps]) -> _Trial:
@@ -137,13 +169,15 @@ def _decode(model: MDCSA, scores: np.ndarray) -> np.ndarray:
 
 def _entry(path: Path, found: agreement.Agreement) -> dict:
     measured = arena.measure(path)
+    model = flatbuffer.read(path)
     return {
+        "weights_bytes": flatbuffer.weights_bytes(model),
         "tflite_bytes": path.stat().st_size,
         "arena_bytes": measured.needed,
         "arena_reported": measured.reported,
         "argmax_agreement": found.argmax,
         "max_abs_difference": found.max_difference,
-        "operators": flatbuffer.operator_counts(flatbuffer.read(path)),
+        "operators": flatbuffer.operator_counts(model),
     }
 
 

@@ -6,7 +6,8 @@ What PyTorch computes in many small steps is merged; every merging is exact, up 
 - **Embedding and query/key convolution are one convolution.** Both are linear, so the convolution acts on the raw
   features (n_ap + n_acc channels instead of d); what the biases and the position code contribute does not depend on
   the input and is added as a constant [T, channels], zero padding included.
-- **The K x 2 attention heads are one batched product**, [K, 2, T, T]; 1 / sqrt(d) becomes softmax's `beta`.
+- **The attention heads of K blocks and M modalities are one batched product**, [K, M, T, T]; 1 / sqrt(d) becomes
+  softmax's `beta`.
 - **LayerNorm is L2 normalisation of what has zero mean**: LN(x) = gamma sqrt(d) c / |c| + beta with c = x - mean(x),
   but for the 1e-5 that LayerNorm adds to the variance. In int8, L2_NORMALIZATION sums squares in 32 bits, where MEAN
   and RSQRT would round the variance to 8. Means are taken off in the weights before, where these are linear (averages
@@ -14,7 +15,7 @@ What PyTorch computes in many small steps is merged; every merging is exact, up 
 - **The gated residual networks of the K blocks are two grouped 1x1 convolutions**; `fc1` and `context` are one, and
   so are `fc2` and `gate`, with nothing but dropout between them.
 
-Layouts: [1, 1, T, C] for convolutions, [K, 2, T, ·] for attention, [T, K, 2 or 1, d] for the gates.
+Layouts: [1, 1, T, C] for convolutions, [K, M, T, ·] for attention, [T, K, M or less, d] for the gates.
 """
 
 import math
@@ -23,34 +24,51 @@ import numpy as np
 import tensorflow as tf
 from torch import nn
 
-from tinyloc.export.weights import before_norm, behind_norm, constant, dense, epsilon_channel, gain, normalise, numpy
+from tinyloc.export.weights import (
+    Avoid,
+    before_norm,
+    behind_norm,
+    constant,
+    dense,
+    elu_plus_two,
+    epsilon_channel,
+    gain,
+    normalise,
+    numpy,
+)
 from tinyloc.models.mdcsa import MDCSA, CausalConv1d, Embedding, sinusoidal_code
 
 
 class TwinMDCSA(tf.Module):
-    """`run(rssi [1, T, n_ap], acc [1, T, n_acc])` -> scores [1, T, n_rooms], for a fixed T."""
+    """`run(rssi [1, T, n_ap], acc [1, T, n_acc])` -> scores [1, T, n_rooms], for a fixed T; of one modality alone, if
+    the model sees no other."""
 
-    def __init__(self, model: MDCSA, n_steps: int):
-        """Take the weights of `model`, for windows of `n_steps`."""
+    def __init__(self, model: MDCSA, n_steps: int, avoid: Avoid = frozenset()):
+        """Take the weights of `model`, for windows of `n_steps`. avoid: see `weights`."""
         super().__init__()
+        self.avoid = avoid
+        self.modalities = model.modalities
         self.n_steps, self.d, self.n_blocks = n_steps, model.norm.normalized_shape[0], len(model.blocks)
         self._take_embedding(model)
         self._take_query_key(model)
         self._take_gates(model)
         self._take_head(model)
         signature = [
-            tf.TensorSpec([1, n_steps, model.embed_rssi.dense.in_features], name="rssi"),
-            tf.TensorSpec([1, n_steps, model.embed_acc.dense.in_features], name="acc"),
+            tf.TensorSpec([1, n_steps, embedding.dense.in_features], name=name)
+            for name, embedding in self._embeddings(model).items()
         ]
-        self.run = tf.function(self._run, input_signature=signature)
+        self.run = tf.function(self._run, input_signature=signature, autograph=False)
 
     # ── weights ──────────────────────────────────────────────────────────────────────────────────
     def _take_embedding(self, model: MDCSA) -> None:
-        """Both modalities by one block-diagonal matrix, each centred over its own d channels."""
+        """All modalities by one block-diagonal matrix, each centred over its own d channels."""
         centre = _centring(self.d)
-        (w_rssi, b_rssi), (w_acc, b_acc) = (self._embedding(e) for e in (model.embed_rssi, model.embed_acc))
-        self.embed = constant(_block_diagonal([w_rssi @ centre, w_acc @ centre]))
-        self.position = constant(np.concatenate([b_rssi @ centre, b_acc @ centre], 1)[None, None])
+        weights, biases = zip(*map(self._embedding, self._embeddings(model).values()), strict=True)
+        self.embed = constant(_block_diagonal([weight @ centre for weight in weights]))
+        self.position = constant(np.concatenate([bias @ centre for bias in biases], 1)[None, None])
+
+    def _embeddings(self, model: MDCSA) -> dict[str, Embedding]:
+        return {name: model.get_submodule(f"embed_{name}") for name in self.modalities}
 
     def _embedding(self, embedding: Embedding) -> tuple[np.ndarray, np.ndarray]:
         """Weight [n, d], and bias with position code [T, d]."""
@@ -59,14 +77,17 @@ class TwinMDCSA(tf.Module):
         return weight * embedding.scale, bias * embedding.scale + code
 
     def _take_query_key(self, model: MDCSA) -> None:
-        """One filter a block [1, k, n_ap + n_acc, 4 d], channels (query, key) x (rssi, acc) x d."""
+        """One filter a block [1, k, features, 2 M d], channels (query, key) x M modalities x d."""
         self.filters, self.biases, constants = [], [], []
+        n_modalities = len(self.modalities)
         for block in model.blocks:
-            rssi, offset_rssi = self._on_features(block.rssi.query_key, model.embed_rssi)
-            acc, offset_acc = self._on_features(block.acc.query_key, model.embed_acc)
-            taps = [_block_diagonal([r, a]) for r, a in zip(rssi, acc, strict=True)]
-            order = np.arange(4 * self.d).reshape(2, 2, self.d).swapaxes(0, 1).ravel()
-            offset = np.concatenate([offset_rssi, offset_acc], 1)[:, order]
+            parts = [
+                self._on_features(block.get_submodule(name).query_key, embedding)
+                for name, embedding in self._embeddings(model).items()
+            ]
+            taps = [_block_diagonal(tap) for tap in zip(*(tap for tap, _ in parts), strict=True)]
+            order = np.arange(2 * n_modalities * self.d).reshape(n_modalities, 2, self.d).swapaxes(0, 1).ravel()
+            offset = np.concatenate([offset for _, offset in parts], 1)[:, order]
             # the mean over time goes into the bias, which has 32 bits
             self.biases.append(constant(offset.mean(0)))
             constants.append(offset - offset.mean(0))
@@ -87,16 +108,18 @@ class TwinMDCSA(tf.Module):
         first, first_bias, second, second_bias = [], [], [], []
         for block in model.blocks:
             fuse = block.fuse
-            (g_rssi, b_rssi), (g_acc, b_acc) = self._norm(block.rssi.norm), self._norm(block.acc.norm)
-            (w_fc1, b_fc1), (w_context, _) = dense(fuse.fc1), dense(fuse.context)
-            first.append(np.concatenate([g_rssi[:, None] * w_fc1, g_acc[:, None] * w_context]))
-            first_bias.append(b_rssi @ w_fc1 + b_acc @ w_context + b_fc1)
+            layers = [dense(layer) for layer in (fuse.fc1, fuse.context) if layer is not None]
+            norms = [self._norm(block.get_submodule(name).norm) for name in self.modalities]
+            first.append(np.concatenate([g[:, None] * w for (g, _), (w, _) in zip(norms, layers, strict=True)]))
+            first_bias.append(sum(b @ w + bias for (_, b), (w, bias) in zip(norms, layers, strict=True)))
             (w_fc2, b_fc2), (w_gate, b_gate) = dense(fuse.fc2), dense(fuse.gate)
             second.append(w_fc2 @ w_gate)
-            second_bias.append(b_fc2 @ w_gate + b_gate)
+            bias = b_fc2 @ w_gate + b_gate
+            second_bias.append(bias - 2 * second[-1].sum(0) if "ELU" in self.avoid else bias)
+        self._elu = elu_plus_two if "ELU" in self.avoid else tf.nn.elu
         self.first, self.first_bias = _grouped(first), constant(np.concatenate(first_bias))
         self.second, self.second_bias = _grouped(second), constant(np.concatenate(second_bias))
-        skip = [self._norm(block.rssi.norm) for block in model.blocks]
+        skip = [self._norm(block.get_submodule(self.modalities[0]).norm) for block in model.blocks]
         self.skip_scale = constant(np.stack([g for g, _ in skip])[None, :, None])
         self.skip_offset = constant(np.stack([b for _, b in skip])[None, :, None])
 
@@ -118,20 +141,20 @@ class TwinMDCSA(tf.Module):
         return gain(norm), numpy(norm.bias)
 
     # ── function ─────────────────────────────────────────────────────────────────────────────────
-    def _run(self, rssi: tf.Tensor, acc: tf.Tensor) -> dict[str, tf.Tensor]:
-        features = tf.expand_dims(tf.concat([rssi, acc], -1), 1)  # [1, 1, T, n_ap + n_acc]
+    def _run(self, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        features = tf.expand_dims(tf.concat(inputs, -1), 1)  # [1, 1, T, n_ap + n_acc]
         views = self._fuse(self._attend_within(features))
         return {"scores": self._score(views)}
 
     def _attend_within(self, features: tf.Tensor) -> tf.Tensor:
-        """The K x 2 convolutional self-attentions: normalised rows [K, 2, T, d]."""
-        K, T, d = self.n_blocks, self.n_steps, self.d
+        """The K x M convolutional self-attentions: normalised rows [K, M, T, d]."""
+        K, M, T, d = self.n_blocks, len(self.modalities), self.n_steps, self.d
         query_key = tf.concat([self._convolve(features, i) for i in range(K)], -1) + self.query_key_position
-        query_key = tf.transpose(tf.reshape(tf.tanh(query_key), [T, K, 4, d]), [1, 2, 0, 3])
+        query_key = tf.transpose(tf.reshape(tf.tanh(query_key), [T, K, 2 * M, d]), [1, 2, 0, 3])
         query, key = tf.split(query_key, 2, axis=1)
         value = tf.matmul(features, self.embed) + self.position
-        value = tf.transpose(tf.reshape(value, [1, T, 2, d]), [0, 2, 1, 3])
-        return normalise(_attend(query, key, value) + value)
+        value = tf.transpose(tf.reshape(value, [1, T, M, d]), [0, 2, 1, 3])
+        return normalise(_attend(query, key, value) + value, self.avoid)
 
     def _convolve(self, features: tf.Tensor, block: int) -> tf.Tensor:
         before = self.filters[block].shape[1] - 1
@@ -140,17 +163,18 @@ class TwinMDCSA(tf.Module):
 
     def _fuse(self, attended: tf.Tensor) -> tf.Tensor:
         """The K gated residual networks: their outputs [1, T, K, d]."""
-        K, T, d = self.n_blocks, self.n_steps, self.d
-        rows = tf.transpose(attended, [2, 0, 1, 3])  # [T, K, 2, d]
-        hidden = tf.nn.conv2d(tf.reshape(rows, [1, 1, T, K * 2 * d]), self.first, 1, "VALID")
-        hidden = tf.nn.elu(hidden + self.first_bias)
+        K, M, T, d = self.n_blocks, len(self.modalities), self.n_steps, self.d
+        rows = tf.transpose(attended, [2, 0, 1, 3])  # [T, K, M, d]
+        skip = rows[:, :, :1] * self.skip_scale + self.skip_offset
+        hidden = tf.nn.conv2d(tf.reshape(rows, [1, 1, T, K * M * d]), self.first, 1, "VALID")
+        hidden = self._elu(hidden + self.first_bias)
         gated = tf.nn.conv2d(hidden, self.second, 1, "VALID") + self.second_bias
         value, gate = tf.split(tf.reshape(gated, [T, K, 2, d]), 2, axis=2)
-        fused = value * tf.sigmoid(gate) + (rows[:, :, :1] * self.skip_scale + self.skip_offset)
+        fused = value * tf.sigmoid(gate) + skip
         centred = fused - tf.reduce_mean(fused, -1, keepdims=True)
         # reshaped before it is normalised: the converter would take SUB and the sum of squares for
         # SQUARED_DIFFERENCE, and no longer see an L2 normalisation
-        return normalise(tf.reshape(centred, [1, T, K, d])) * self.view_scale + self.view_offset
+        return normalise(tf.reshape(centred, [1, T, K, d]), self.avoid) * self.view_scale + self.view_offset
 
     def _score(self, views: tf.Tensor) -> tf.Tensor:
         """The K T rows attend to one another, the K of a step are merged: scores [1, T, n_rooms]."""
@@ -158,7 +182,7 @@ class TwinMDCSA(tf.Module):
         views = tf.reshape(views, [1, K * T, d])
         joined = tf.reshape(_attend(views, views, views), [1, T, K * d])
         merged = tf.matmul(joined, self.merge) + self.merge_bias
-        return tf.matmul(normalise(merged), self.head) + self.head_bias
+        return tf.matmul(normalise(merged, self.avoid), self.head) + self.head_bias
 
 
 def _attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tf.Tensor:

@@ -21,9 +21,50 @@ def constant(values: np.ndarray) -> tf.Tensor:
     return tf.constant(values, tf.float32)
 
 
-def normalise(rows: tf.Tensor) -> tf.Tensor:
-    """Rows of length 1; becomes L2_NORMALIZATION, whose own guard against a row of zeros is 1e-6."""
-    return tf.nn.l2_normalize(rows, axis=-1, epsilon=1e-12)
+# ── forms ────────────────────────────────────────────────────────────────────────────────────────────
+# Not every operator has a kernel for every integer type. `avoid` names those that a twin has to do without.
+Avoid = frozenset[str]
+
+
+def normalise(rows: tf.Tensor, avoid: Avoid = frozenset()) -> tf.Tensor:
+    """Rows of length 1: L2_NORMALIZATION, whose own guard against a row of zeros is 1e-6, or five plain operators."""
+    if "L2_NORMALIZATION" not in avoid:
+        return tf.nn.l2_normalize(rows, axis=-1, epsilon=1e-12)
+    return rows * tf.math.rsqrt(tf.reduce_mean(rows * rows, -1, keepdims=True) * rows.shape[-1])
+
+
+def elu_plus_two(x: tf.Tensor) -> tf.Tensor:
+    """ELU(x) + 2 without an exponential: e^-m = 1 / logistic(m) - 1, here with m = relu(x) - x.
+
+    Every part is well within reach of integers: logistic(m) in [1/2, 1), its inverse in (1, 2].
+    """
+    positive = tf.nn.relu(x)
+    return positive + inverse(tf.sigmoid(positive - x))
+
+
+def inverse(x: tf.Tensor) -> tf.Tensor:
+    """1 / x for x > 0, from a square root that integers have a kernel for."""
+    root = tf.math.rsqrt(x)
+    return root * root
+
+
+def decay(x: tf.Tensor) -> tf.Tensor:
+    """e^-x for x >= 0, without an exponential."""
+    return inverse(tf.sigmoid(x)) - 1.0
+
+
+# -log(1 - c) / c on [0, 1/2] as a polynomial, its largest error the least at this degree (5.3e-5); highest power first
+_LOGARITHM = (0.76273639, -0.07534996, 0.40127531, 0.49523497, 1.00005289)
+
+
+def softplus(x: tf.Tensor) -> tf.Tensor:
+    """log(1 + e^x) = relu(x) - log(1 - c) with c = logistic(-|x|), without a logarithm: to 3e-5."""
+    positive = tf.nn.relu(x)
+    c = tf.sigmoid(x - positive - positive)
+    series = _LOGARITHM[0]
+    for coefficient in _LOGARITHM[1:]:
+        series = series * c + coefficient
+    return positive + series * c
 
 
 # A norm of PyTorch divides by sqrt(mean(x²) + eps) = |(x, sqrt(d eps))| / sqrt(d): the length of a row that is one

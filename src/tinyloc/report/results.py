@@ -122,13 +122,28 @@ def history_files(folders: Iterable[Path]) -> list[Path]:
 
 
 def exports(folders: Iterable[Path]) -> pd.DataFrame:
-    """One row a fold of an export: fold, tflite_bytes, arena_bytes, argmax_agreement, max_abs_difference."""
-    columns = ("tflite_bytes", "arena_bytes", "argmax_agreement", "max_abs_difference")
+    """One row a fold of an export: fold, three sizes in bytes, argmax_agreement, max_abs_difference."""
+    columns = ("weights_bytes", "tflite_bytes", "arena_bytes", "argmax_agreement", "max_abs_difference")
 
     def rows(folder: Path) -> list[dict]:
         return [
             {"fold": fold, **{name: entry[name] for name in columns}}
             for fold, entry in _json(folder / "export.json")["folds"].items()
+        ]
+
+    return _gather(folders, rows)
+
+
+def noise(folders: Iterable[Path]) -> pd.DataFrame:
+    """One row a fold and tensor of an export to integers, in order of execution: fold, order, tensor, operator, type,
+    values, snr_db (dB, against the float graph)."""
+
+    def rows(folder: Path) -> list[dict]:
+        tables = {f: pd.read_csv(folder / f"fold-{f}" / "errors.csv") for f in _json(folder / "export.json")["folds"]}
+        return [
+            {"fold": fold, "order": order, **row}
+            for fold, table in tables.items()
+            for order, row in enumerate(table.to_dict("records"))
         ]
 
     return _gather(folders, rows)

@@ -1,0 +1,119 @@
+"""Exports of the reference models: file, weights and arena of every kind, and how often its best room is PyTorch's.
+
+The reference: windows of 20 steps, 8 access points, 6 accelerometer features, 7 rooms. Weights are those of a seeded
+initialisation, moved at random: sizes hardly depend on them (which tensors a mixed model widens does). Agreement on
+random inputs shows that the graphs are right; of trained models on real windows it is in the results of the study.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+
+from benchmarks import Table
+from tinyloc.config import ExportKind, MambaModel, MdcsaModel, Model
+from tinyloc.data.windows import Scaler
+from tinyloc.device import arena
+from tinyloc.device.tflm import Tflm
+from tinyloc.errors import InputError
+from tinyloc.export import agreement, flatbuffer, kinds
+from tinyloc.export.calibration import Calibration
+from tinyloc.models import registry
+from tinyloc.models.mamba import Mamba
+from tinyloc.training.checkpoint import Trained
+
+N_AP, N_ACC, N_ROOMS, N_STEPS = 8, 6, 7, 20
+KB = 1024
+MODELS: dict[str, Model] = {
+    "MDCSA d=16": MdcsaModel(family="mdcsa", d=16),
+    "MDCSA d=32": MdcsaModel(family="mdcsa", d=32),
+    "Mamba d=16": MambaModel(family="mamba", d=16, n_state=8),
+}
+TO_BEAT = {("MDCSA d=16", "int8"): (60, 30), ("MDCSA d=32", "int8"): (150, 38), ("Mamba d=16", "float32"): (18, 13)}
+"""File and arena, KB."""
+
+
+def run() -> Table:
+    """Measure every model and kind."""
+    note = "ratio: the limit over what is needed, of file or arena the smaller; at least 1 where there is a limit"
+    return Table("Exports of the reference models (bytes)", note, [*rows()])
+
+
+def rows() -> Iterator[dict]:
+    """One row a model and kind; without sizes where TFLite Micro refuses it, with the operator it names."""
+    rng = np.random.default_rng(0)
+    for name, config in MODELS.items():
+        trained = _trained(config)
+        streams = isinstance(trained.model, Mamba)
+        seen, test = (_inputs(rng, 4, 60) if streams else _inputs(rng, 60, N_STEPS) for _ in range(2))
+        for kind in kinds.AVOID:
+            if kind == "int8-aware":  # the graph and the sizes of int8
+                continue
+            try:
+                found = _measured(trained, kind, seen, test, streams)
+            except InputError as error:
+                found = {"refused": re.search(r"Node (\w+)", str(error)).group(1)}
+            yield _row(name, kind, found)
+
+
+def _row(name: str, kind: ExportKind, found: dict) -> dict:
+    sizes = ("tflite", "weights", "arena", "operators", "agreement", "refused")
+    ratio = None
+    if limits := TO_BEAT.get((name, kind)):
+        ratio = min(limit * KB / found[part] for limit, part in zip(limits, ("tflite", "arena"), strict=True))
+    row = {part: found.get(part) for part in sizes}
+    return {"model": f"{name} {kind}", **row, "ratio": ratio, "at least": 1.0 if limits else None}
+
+
+def _trained(config: Model) -> Trained:
+    model = registry.build(config, N_AP, N_ACC, N_ROOMS, seed=0).eval()
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    unit = (np.zeros(N_AP), np.ones(N_AP), np.zeros(N_ACC), np.ones(N_ACC))
+    rooms = tuple(f"room {i}" for i in range(N_ROOMS))
+    return Trained(model, config, Scaler(*unit), tuple(f"gateway {i}" for i in range(N_AP)), rooms)
+
+
+def _inputs(rng: np.random.Generator, n: int, n_steps: int) -> dict[str, np.ndarray]:
+    return {
+        "rssi": rng.random((n, n_steps, N_AP), np.float32),
+        "acc": rng.random((n, n_steps, N_ACC), np.float32),
+    }
+
+
+def _measured(
+    trained: Trained, kind: ExportKind, seen: dict[str, np.ndarray], test: dict[str, np.ndarray], streams: bool
+) -> dict:
+    """seen, test: [N, T, n], where each of the N is a window, or a stream of its own."""
+    calibration = Calibration([], seen)
+    if streams:
+        n, n_steps = seen["rssi"].shape[:2]
+        calibration = Calibration([], {k: v.swapaxes(0, 1) for k, v in seen.items()}, [n_steps] * n)
+    made = kinds.make(trained, N_STEPS, kind, calibration, "min-max")
+    with torch.no_grad():
+        reference = trained.model(*(torch.from_numpy(test[name]) for name in ("rssi", "acc"))).numpy()
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        path.write_bytes(flatbuffer.pack(made.model))
+        tflm = Tflm(path)
+        records, reset = _records(test) if streams else (test, None)
+        scores = tflm.dequantise(tflm.run(tflm.quantise(records), reset))["scores"]
+        found = agreement.compare(scores.reshape(reference.shape), reference)
+        measured = arena.measure(path)
+        return {
+            "tflite": path.stat().st_size,
+            "weights": flatbuffer.weights_bytes(made.model),
+            "arena": measured.needed,
+            "operators": len(flatbuffer.graph(made.model).operators),
+            "agreement": found.argmax,
+        }
+
+
+def _records(test: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    n, n_steps = test["rssi"].shape[:2]
+    return {k: v.reshape(n * n_steps, -1) for k, v in test.items()}, np.arange(n * n_steps) % n_steps == 0

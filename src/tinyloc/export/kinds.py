@@ -1,0 +1,91 @@
+"""The kinds of export: from one trained model, `.tflite` files of different numbers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyloc.config import ExportKind
+from tinyloc.export import noise, passes, ranges, weight_only
+from tinyloc.export.calibration import Calibration
+from tinyloc.export.convert import float_graph
+from tinyloc.export.flatbuffer import schema
+from tinyloc.export.quantise import quantise
+from tinyloc.export.scheme import INT8, INT16, Ranges
+from tinyloc.export.simulation import Simulation
+from tinyloc.models.mamba import Mamba
+from tinyloc.training.checkpoint import Trained
+
+AVOID: dict[ExportKind, frozenset[str]] = {
+    "float32": frozenset(),
+    "dynamic": frozenset(),
+    "float16": frozenset(),
+    "int8": frozenset({"EXP", "LOG"}),
+    "int8-aware": frozenset({"EXP", "LOG"}),
+    # L2_NORMALIZATION and ELU give int8 alone; a sensitive normalisation should be free to be wider
+    "mixed": frozenset({"EXP", "LOG", "L2_NORMALIZATION"}),
+    "int16x8": frozenset({"EXP", "LOG", "L2_NORMALIZATION", "ELU"}),
+}
+"""Operators that a kind has no kernel for: the twin is written without them."""
+
+INTEGERS = {"int8": INT8, "int8-aware": INT8, "mixed": INT8, "int16x8": INT16}
+STORED = {"dynamic": np.dtype(np.int8), "float16": np.dtype(np.float16)}
+
+_OFTEN = {"count": 64, "steps": 60}  # what the search for sensitive tensors looks at
+
+
+Train = Callable[[schema.ModelT, Ranges], schema.ModelT]
+
+
+@dataclass(frozen=True)
+class Made:
+    model: schema.ModelT
+    reference: schema.ModelT  # the float graph of the same twin, with the same names
+    wide: frozenset[str]  # tensors that are int16 among int8
+
+
+def make(
+    trained: Trained,
+    n_steps: int,
+    kind: ExportKind,
+    calibration: Calibration | None,
+    method: ranges.Method,
+    train: Train | None = None,
+) -> Made:
+    """The model of `kind`. calibration: for kinds of integers, and `method` sets the ranges from it.
+
+    train: for `int8-aware`, the float graph and its ranges to the graph with better constants.
+
+    Raises InputError: the calibration does not give every tensor a range; an operator lacks a kernel.
+    """
+    reference = float_graph(twin(trained, n_steps, AVOID[kind]))
+    wide: frozenset[str] = frozenset()
+    if kind in INTEGERS:
+        found = ranges.choose(reference, calibration.run(Simulation(reference)), method, INTEGERS[kind])
+        if kind == "mixed":
+            wide = noise.loudest(noise.by_ruler(reference, found, INT8, calibration.first(**_OFTEN)))
+        better = train(reference, found) if kind == "int8-aware" else reference
+        model = quantise(better, found, INTEGERS[kind], wide)
+    elif kind in STORED:
+        model = weight_only.shrink(reference, STORED[kind])
+    else:
+        model = reference
+    return Made(passes.compacted(model), reference, wide)
+
+
+def input_names(trained: Trained) -> list[str]:
+    """Inputs of an exported network: modalities that it does not see are not there."""
+    if isinstance(trained.model, Mamba):
+        return [name for name, columns in (("rssi", trained.n_ap), ("acc", trained.n_acc)) if columns]
+    return list(trained.model.modalities)
+
+
+def twin(trained: Trained, n_steps: int, avoid: frozenset[str]):
+    """The TensorFlow twin of a trained network, for windows of `n_steps` where it knows windows."""
+    # TensorFlow takes seconds to import, and only what converts needs it
+    from tinyloc.export.twin_mamba import TwinMamba
+    from tinyloc.export.twin_mdcsa import TwinMDCSA
+
+    if isinstance(trained.model, Mamba):
+        return TwinMamba(trained.model, (trained.n_ap, trained.n_acc), avoid)
+    return TwinMDCSA(trained.model, n_steps, avoid)

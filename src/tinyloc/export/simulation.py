@@ -1,0 +1,214 @@
+"""A `.tflite` model in PyTorch: many inputs at once, every tensor in sight, and gradients to the constants.
+
+A float model is computed as it is. A model of integers is *simulated*: its constants are the real numbers that their
+integers stand for, and what an operator gives is rounded onto its tensor's ruler ("fake quantisation", Jacob et al.,
+CVPR 2018, section 3). TFLite Micro differs from that by the last bit here and there: its kernels round in fixed point.
+The gradient goes straight through the rounding, and is 0 for what was clipped (Y. Bengio et al., 2013).
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch.func import vmap
+from torch.nn import functional as F
+
+from tinyloc.errors import InputError
+from tinyloc.export.flatbuffer import NO_TENSOR, constant, dtype, graph, operator_name, schema
+from tinyloc.export.scheme import Ruler
+
+Tensors = dict[str, torch.Tensor]
+_PADDING_SAME = 0
+_RELU = 1
+_LENGTH_GUARD = 1e-6  # of L2_NORMALIZATION in TFLite
+
+
+class Simulation:
+    """`run` a model of one subgraph, with the operators that the twins are made of."""
+
+    def __init__(self, model: schema.ModelT, rulers: Mapping[int, Ruler] | None = None) -> None:
+        """rulers: by tensor index, of the activations that are rounded; by default those of the file.
+
+        Raises InputError: an operator that is not known here.
+        """
+        self._model, self._tensors = model, graph(model).tensors
+        self.names = [t.name.decode() for t in self._tensors]
+        self.constants = {i: _real(model, t) for i, t in enumerate(self._tensors) if constant(model, t) is not None}
+        self._rulers = _rulers(self._tensors) if rulers is None else rulers
+        for operator in graph(model).operators:
+            if operator_name(model, operator) not in _OPERATORS:
+                raise InputError(f"simulation: operator {operator_name(model, operator)} is not known here")
+
+    @property
+    def activations(self) -> list[str]:
+        """Names of the inputs and of what the operators give, in order of execution."""
+        indices = [*graph(self._model).inputs, *(t for o in graph(self._model).operators for t in o.outputs)]
+        return [self.names[i] for i in indices]
+
+    def run(self, inputs: Mapping[str, torch.Tensor], constants: Mapping[int, torch.Tensor] | None = None) -> Tensors:
+        """Every activation by name, [N, *the tensor's shape], of N inferences side by side.
+
+        inputs: by name, [N, ...] real numbers, shaped as the model's tensors after the batch axis of 1.
+        constants: in place of the model's own, by tensor index.
+        """
+        known = self.constants | dict(constants or {})
+        names = [self.names[i] for i in graph(self._model).inputs]
+        return vmap(lambda *one: self._one(dict(zip(names, one, strict=True)), known))(*(inputs[n] for n in names))
+
+    def stream(self, inputs: Mapping[str, torch.Tensor]) -> Tensors:
+        """Every activation by name, [T, B, *shape], along B streams: inputs [T, B, ...], states from zero."""
+        names = [self.names[i] for i in graph(self._model).inputs]
+        states = [n for n in names if n.startswith("state/")]
+        n_steps, n_streams = next(iter(inputs.values())).shape[:2]
+        shape = {self.names[i]: tuple(map(int, self._tensors[i].shape)) for i in graph(self._model).inputs}
+        now = {n: torch.zeros(n_streams, *shape[n]) for n in states}
+        steps = []
+        for t in range(n_steps):
+            steps.append(self.run({n: values[t] for n, values in inputs.items()} | now))
+            now = {n: steps[-1][n.replace("state/", "next/")] for n in states}
+        return {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
+
+    def _one(self, inputs: Tensors, constants: Mapping[int, torch.Tensor]) -> Tensors:
+        """One inference: inputs with or without the batch axis of 1, results with it."""
+        values = dict(constants)
+        for i in graph(self._model).inputs:
+            shape = tuple(map(int, self._tensors[i].shape))
+            values[int(i)] = self._round(int(i), inputs[self.names[i]].reshape(shape))
+        shown = {self.names[i]: values[int(i)] for i in graph(self._model).inputs}
+        for operator in graph(self._model).operators:
+            operands = [None if t == NO_TENSOR else values[int(t)] for t in operator.inputs]
+            shapes = [tuple(map(int, self._tensors[t].shape)) for t in operator.outputs]
+            results = _OPERATORS[operator_name(self._model, operator)](operator.builtinOptions, shapes, *operands)
+            for t, result in zip(operator.outputs, results, strict=True):
+                values[int(t)] = self._round(int(t), result)
+                shown[self.names[t]] = values[int(t)]
+        return shown
+
+    def _round(self, index: int, values: torch.Tensor) -> torch.Tensor:
+        if index not in self._rulers:
+            return values
+        ruler = self._rulers[index]
+        info = np.iinfo(ruler.dtype)
+        return fake_quantise(values, ruler.scale, info.min - ruler.zero_point, info.max - ruler.zero_point)
+
+
+def fake_quantise(values: torch.Tensor, scale: float | torch.Tensor, low: float, high: float) -> torch.Tensor:
+    """The nearest of scale * low, …, scale * high. The gradient is 1 within these ends, 0 beyond."""
+    steps = (values / scale).clamp(low, high)
+    return (steps + (torch.round(steps) - steps).detach()) * scale
+
+
+def _rulers(tensors: list[schema.TensorT]) -> dict[int, Ruler]:
+    """Of the tensors that have one: the rulers of weights too, which nothing asks for."""
+    known = [
+        (i, t, t.quantization) for i, t in enumerate(tensors) if t.quantization and t.quantization.scale is not None
+    ]
+    return {i: Ruler(dtype(t), float(q.scale[0]), int(q.zeroPoint[0])) for i, t, q in known}
+
+
+def _real(model: schema.ModelT, tensor: schema.TensorT) -> torch.Tensor:
+    """The real numbers of a constant; integers of no scale (shapes, axes) as they are."""
+    values = constant(model, tensor)
+    quantization = tensor.quantization
+    if quantization is None or quantization.scale is None:
+        return torch.from_numpy(values.copy())
+    scale, zero = np.asarray(quantization.scale, np.float64), np.asarray(quantization.zeroPoint)
+    if len(scale) > 1:
+        shape = [-1 if axis == quantization.quantizedDimension else 1 for axis in range(values.ndim)]
+        scale, zero = scale.reshape(shape), zero.reshape(shape)
+    return torch.from_numpy(((values - zero) * scale).astype(np.float32))
+
+
+# ── operators: (options, output shapes, operands) -> outputs ─────────────────────────────────────────
+def _elementwise(function: Callable[..., torch.Tensor]) -> Callable[..., list[torch.Tensor]]:
+    return lambda options, shapes, *operands: [_activate(options, function(*operands))]
+
+
+def _activate(options: object, values: torch.Tensor) -> torch.Tensor:
+    fused = getattr(options, "fusedActivationFunction", 0)
+    if fused not in (0, _RELU):
+        raise InputError(f"simulation: fused activation {fused} is not known here")
+    return torch.relu(values) if fused == _RELU else values
+
+
+def _dense(options, shapes, x, weight, bias):
+    return [_activate(options, F.linear(x, weight, bias).reshape(shapes[0]))]
+
+
+def _conv(options, shapes, x, weight, bias):
+    """x [1, H, W, C], weight [out, H, W, C / groups]."""
+    x, weight = x.permute(0, 3, 1, 2), weight.permute(0, 3, 1, 2)
+    return [_convolve(options, x, weight, bias, x.shape[1] // weight.shape[1])]
+
+
+def _depthwise(options, shapes, x, weight, bias):
+    """x [1, H, W, C], weight [1, H, W, C]."""
+    return [_convolve(options, x.permute(0, 3, 1, 2), weight.permute(3, 0, 1, 2), bias, x.shape[3])]
+
+
+def _convolve(options, x, weight, bias, groups):
+    padding = "same" if options.padding == _PADDING_SAME else "valid"
+    result = F.conv2d(x, weight, bias, (options.strideH, options.strideW), padding, groups=groups)
+    return _activate(options, result.permute(0, 2, 3, 1))
+
+
+def _pad(options, shapes, x, paddings):
+    return [F.pad(x, [int(n) for pair in reversed(paddings.tolist()) for n in pair])]
+
+
+def _split(options, shapes, axis, x):
+    return x.split([shape[int(axis)] for shape in shapes], int(axis))
+
+
+def _split_by_sizes(options, shapes, x, sizes, axis):
+    return x.split(sizes.tolist(), int(axis))
+
+
+def _slice(options, shapes, x, begin, end, strides):
+    for axis, (first, last, stride) in enumerate(zip(begin.tolist(), end.tolist(), strides.tolist(), strict=True)):
+        first = 0 if options.beginMask >> axis & 1 else first
+        last = x.shape[axis] if options.endMask >> axis & 1 else last
+        x = x[(slice(None),) * axis + (slice(first, last, stride),)]
+    return [x.reshape(shapes[0])]
+
+
+def _product(options, shapes, x, y):
+    return [(x.mT if options.adjX else x) @ (y.mT if options.adjY else y)]
+
+
+def _mean(options, shapes, x, axes):
+    return [x.mean(tuple(axes.reshape(-1).tolist()), keepdim=True).reshape(shapes[0])]
+
+
+def _unit(options, shapes, x):
+    return [x / x.square().sum(-1, keepdim=True).sqrt().clamp_min(_LENGTH_GUARD)]
+
+
+_OPERATORS: dict[str, Callable] = {
+    "ADD": _elementwise(torch.add),
+    "SUB": _elementwise(torch.sub),
+    "MUL": _elementwise(torch.mul),
+    "TANH": _elementwise(torch.tanh),
+    "LOGISTIC": _elementwise(torch.sigmoid),
+    "RELU": _elementwise(torch.relu),
+    "ELU": _elementwise(F.elu),
+    "EXP": _elementwise(torch.exp),
+    "LOG": _elementwise(torch.log),
+    "RSQRT": _elementwise(torch.rsqrt),
+    "QUANTIZE": _elementwise(torch.Tensor.clone),
+    "DEQUANTIZE": _elementwise(torch.Tensor.clone),
+    "RESHAPE": lambda options, shapes, x, *_: [x.reshape(shapes[0])],
+    "TRANSPOSE": lambda options, shapes, x, order: [x.permute(order.tolist())],
+    "CONCATENATION": lambda options, shapes, *parts: [torch.cat(parts, options.axis)],
+    "SOFTMAX": lambda options, shapes, x: [torch.softmax(options.beta * x, -1)],
+    "L2_NORMALIZATION": _unit,
+    "MEAN": _mean,
+    "PAD": _pad,
+    "SPLIT": _split,
+    "SPLIT_V": _split_by_sizes,
+    "STRIDED_SLICE": _slice,
+    "BATCH_MATMUL": _product,
+    "FULLY_CONNECTED": _dense,
+    "CONV_2D": _conv,
+    "DEPTHWISE_CONV_2D": _depthwise,
+}

@@ -21,9 +21,9 @@ def write_experiment(folder: Path) -> None:
     """One minute: RSSI from AP 1 and 2 five times a second, 25 samples of the accelerometer a second, a tag a second.
 
     The person lies in the hallway (tags 1 and 2) for 30 s, then in the kitchen (tag 3). Tags start at 1 s and end at
-    58 s. Sample i has x = i / 1000.
+    58 s. Sample i has x = i / 1000. A row of RSSI has the time of the last sample of a block.
     """
-    rssi = [f"{at(200 * i + 7)},{1 + i % 2},1,{-50 - i % 9}" for i in range(300)]
+    rssi = [f"{at(200 * i + 160)},{1 + i % 2},1,{-50 - i % 9}" for i in range(300)]
     write(folder / "rx_wearable_data.dat", "timestamp, ap_id, wearable_id, rssi", *rssi)
     moved = [f"{at(40 * i)},1,{i},0,{i / 1000},0.5,-1.0" for i in range(1500)]
     write(folder / "accelerometer_filtered.dat", "timestamp,wearable_id,sequence,sample,x,y,z", *moved)

@@ -201,6 +201,19 @@ def test_a_damaged_archive_is_refused(tmp_path, server, houses, kind, damage):
     assert "\n" not in str(caught.value) and there(tmp_path / "data") == []
 
 
+def test_a_damage_that_tarfile_takes_for_the_end_is_found(tmp_path, server, houses):
+    """A member's header that became zeros; stored and not deflated, so that it alone can change."""
+    files = sorted(p for p in houses.rglob("*") if p.is_file())
+    with tarfile.open(tmp_path / "a.gz", "w:gz", compresslevel=0, format=tarfile.GNU_FORMAT) as archive:
+        for file in [*files, houses / "house_A" / "metadata" / "act_desc.dat"]:
+            archive.add(file, file.relative_to(houses.parent))
+    whole = (tmp_path / "a.gz").read_bytes()
+    last = whole.rfind(FOLDER.encode())
+    server.files["/archive"] = whole[:last] + bytes(512) + whole[last + 512 :]
+    with pytest.raises(InputError, match=r"truncated or altered \(CRC"):
+        download_residential(tmp_path / "data", f"{server.url}/archive", nothing)
+
+
 def test_an_archive_of_something_else_is_refused(tmp_path, server, houses):
     copy = tmp_path / FOLDER
     shutil.copytree(houses, copy)

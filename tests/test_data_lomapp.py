@@ -12,6 +12,7 @@ from tinyloc.data.splits import folds
 from tinyloc.data.store import stamp
 from tinyloc.data.windows import cut
 from tinyloc.errors import InputError
+from tinyloc.study import Study
 
 ROOMS = ("bathroom", "kitchen", "living room")
 N, T, N_AP, N_ACC = 12, 20, 4, 3
@@ -58,7 +59,15 @@ def test_its_fingerprint_follows_its_contents(folder):
     assert load(folder).fingerprint != before and stamp(config) != stamped and len(stamped) == 6
 
 
-def test_it_has_no_packets(folder):
+def test_a_study_of_windows_has_folds_and_no_packets(folder, tmp_path):
+    path = tmp_path / "lomapp.yaml"
+    models = "{near: {family: neighbours}}"
+    path.write_text(f"name: lomapp\nseeds: [0]\ndatasets: {{l: {{kind: lomapp, folder: .}}}}\nmodels: {models}\n")
+    study = Study.open(path, tmp_path / "build", workers=1, progress=False)
+    prepared = study.prepared("l")
+    assert [fold.name for fold in prepared.folds] == list(GROUPS) and prepared.rooms == ROOMS
+    with pytest.raises(InputError, match=r"datasets\.l: .* no packets to look at"):
+        prepared.dataset  # noqa: B018 – reading it is what is tested
     with pytest.raises(InputError, match=r"datasets\.lomapp: .* hold no packets"):
         sources.load("lomapp", LomappData(kind="lomapp", folder=folder))
 

@@ -39,8 +39,8 @@ def test_a_house_is_a_walk_to_train_on_and_living_to_test_on(house):
 def test_a_packet_has_the_room_of_the_last_tag_and_the_newest_whole_block_of_samples(house):
     packets = sources.load("home", HOUSE).recordings[0].packets
     ms = ((packets["timestamp"] - np.datetime64("2016-10-05T10:00:00")) / np.timedelta64(1, "ms")).astype(int)
-    # tags begin at 1 s and end at 58 s; rows stand at 7 ms, 207 ms, …
-    assert ms.min() == 1007 and ms.max() == 57_807 and len(packets) == 285
+    # tags begin at 1 s and end at 58 s; rows stand at 160 ms, 360 ms, …
+    assert ms.min() == 1160 and ms.max() == 57_960 and len(packets) == 285
     assert (packets["true_room"] == np.where(ms >= 30_000, "kitchen", "hallway")).all()
     assert (packets["rssi"] == -50 - (ms // 200) % 9).all()
     assert (packets["gateway"] == np.where(ms // 200 % 2, "ap2", "ap1")).all()
@@ -82,8 +82,8 @@ RX, TAGS = "experiments/living_2/rx_wearable_data.dat", "experiments/living_2/ta
 @pytest.mark.parametrize(
     ("file", "change", "words"),
     [
-        (RX, {f"{at(207)},2": f"{at(207)},9"}, r"line 3: ap_id: '9' is not in the metadata of the house"),
-        (RX, {f"{at(207)},2": "noon,2"}, r"line 3: timestamp: 'noon' is not an ISO time"),
+        (RX, {f"{at(360)},2": f"{at(360)},9"}, r"line 3: ap_id: '9' is not in the metadata of the house"),
+        (RX, {f"{at(360)},2": "noon,2"}, r"line 3: timestamp: 'noon' is not an ISO time"),
         (RX, {",1,-51": ",1,-151"}, r"line 3: rssi: '-151' is outside -127 … 20"),
         (RX, {",1,-51": ",1,"}, r"line 3: rssi: '' is not a number"),
         (RX, {",1,-51": ",1,-51.5"}, r"line 3: rssi: '-51.5' is not a whole number"),

@@ -123,7 +123,7 @@ def _transfer(url: str, part: Path) -> None:
                 return  # there is nothing after what we have; `verify` judges it
             raise InputError(f"{url}: the server says {error.response.status_code} {error.response.reason}") from None
         except (requests.RequestException, OSError) as error:
-            why = type(error).__name__
+            why = error.strerror or type(error).__name__  # a full disk, or what requests met
             raise InputError(
                 f"{url}: the download broke off ({why}); run it again, it goes on from {file.tell()} bytes"
             ) from None

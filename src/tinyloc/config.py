@@ -37,17 +37,17 @@ class ShibData(Strict):
 class Channel(Strict):
     """The radio of a simulated house. Where each term comes from: `tinyloc.data.radio`."""
 
-    reference_dbm: float = Field(-46.0, description="RSSI at 1 m, facing the gateway")
-    exponent: Positive = Field(3.2, description="of the path loss")
-    wall_db: NotNegative = Field(9.0, description="loss of a wall on the line of sight")
-    floor_db: NotNegative = Field(16.0, description="loss of the first floor on the line of sight")
+    reference_dbm: float = Field(-42.0, description="RSSI at 1 m, facing the gateway")
+    exponent: Positive = Field(3.6, description="of the path loss")
+    wall_db: NotNegative = Field(10.0, description="loss of a wall on the line of sight")
+    floor_db: NotNegative = Field(17.0, description="loss of the first floor on the line of sight")
     shadowing_db: NotNegative = Field(5.0, description="standard deviation of the field that stays with the house")
     shadowing_m: Positive = Field(2.0, description="distance at which the field's correlation is 1/e")
     drift_db: NotNegative = Field(1.5, description="standard deviation of the field that changes between recordings")
     drift_offset_db: NotNegative = Field(1.5, description="of a gateway's level from recording to recording")
     gateway_offset_db: NotNegative = Field(3.0, description="standard deviation of a gateway's level")
     body_db: NotNegative = Field(10.0, description="loss with the body between wrist and gateway")
-    hopping_db: NotNegative = Field(8.0, description="of the three advertising channels apart, at one place")
+    hopping_db: NotNegative = Field(9.0, description="of the three advertising channels apart, at one place")
     rice_k: NotNegative = Field(
         0.0, description="power of the steady part over that of the scattered part; 0: Rayleigh fading"
     )

@@ -68,10 +68,10 @@ MOUNTING_RAD = 0.2  # how the device sits on the arm: a rotation about a random 
 WALK_RATIO_M_MIN = 0.0065
 # Walking: amplitude in g of the stride's harmonics at 1 m/s on x (along the forearm), y and z. The first is the swing
 # of the arm, the second the tread of the feet.
-HARMONICS_G = np.array([(0.12, 0.24, 0.18), (0.16, 0.10, 0.13), (0.08, 0.08, 0.07), (0.08, 0.06, 0.07)])
+HARMONICS_G = np.array([(0.10, 0.20, 0.15), (0.13, 0.09, 0.11), (0.07, 0.07, 0.06), (0.07, 0.05, 0.06)])
 GAIT_SPREAD = 0.3  # of the amplitudes' logarithm between people
-# Staying: the hand of a restless stay moves like a random walk with a pull back.
-RESTLESS_G, RESTLESS_SHARE = 0.12, 0.6  # how strong on average, and in which share of stays
+# Beside gait, the hand moves like a random walk with a pull back: in restless stays, and while walking.
+RESTLESS_G, RESTLESS_SHARE = 0.12, 0.6  # how strong (in stays: on average), and in which share of stays
 RESTLESS_HZ = 0.6  # above this its spectrum falls
 NOISE_G = 0.008  # of the sensor
 SAMPLE_HZ = 25.0
@@ -115,7 +115,7 @@ class _Diary:
         way = goal - self.here
         slower = STAIRS_SLOWER if way[2] else 1.0
         speed = slower * self.rng.uniform(*SPEED_M_S)
-        self._write(np.arctan2(way[1], way[0]), "walking", np.array(GRAVITY["walking"]), 0.0, speed)
+        self._write(np.arctan2(way[1], way[0]), "walking", np.array(GRAVITY["walking"]), RESTLESS_G, speed)
         self.now += np.hypot(way[0], way[1]) / speed
         self.here = goal
 

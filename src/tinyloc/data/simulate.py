@@ -41,8 +41,8 @@ def simulate(name: str, config: HouseData) -> Dataset:
 
     Every recording has a random stream of its own, so that another number of recordings leaves it as it is.
     """
-    house = PLANS[config.plan]
-    environment = radio.environment(house, config.channel, _stream(config.seed, 0))
+    environment = the_environment(config)
+    house = environment.house
     plan = [(WALK, i, config.fingerprint_minutes) for i in range(config.fingerprint_walks)]
     plan += [(LIFE, i, config.living_minutes) for i in range(config.living_recordings)]
     return Dataset(
@@ -55,6 +55,11 @@ def simulate(name: str, config: HouseData) -> Dataset:
         ),
         origin=f"A simulated house (plan {config.plan}, seed {config.seed}): nothing in it was measured.",
     )
+
+
+def the_environment(config: HouseData) -> radio.Environment:
+    """The house of a configuration and what of its radio is the same in all recordings."""
+    return radio.environment(PLANS[config.plan], config.channel, _stream(config.seed, 0))
 
 
 def in_every_plan(config: HouseData, minutes: float) -> list[Dataset]:

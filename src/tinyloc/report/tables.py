@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from tinyloc.config import Training, Windows
-from tinyloc.data.windows import cut
 from tinyloc.data.statistics import Statistics
+from tinyloc.data.windows import cut
 from tinyloc.report.home import Home
 from tinyloc.report.measures import MEASURES
 from tinyloc.report.numbers import KB, kilobytes, percent, span

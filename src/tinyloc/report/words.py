@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from tinyloc.data.statistics import Statistics
 from tinyloc.report.claims import CLOCK_HZ
 from tinyloc.report.comparison import Comparison
-from tinyloc.data.statistics import Statistics
 from tinyloc.report.home import Home
 from tinyloc.report.measures import MEASURES, Measure
 from tinyloc.report.numbers import KB, kilobytes, percent, points, span

@@ -17,7 +17,7 @@ from tinyloc.report.home import Home
 PARTS = {"train": COLOURS[0], "validation": COLOURS[1], "test": COLOURS[2]}
 # of the plans
 NEAR_NAME_M = 0.6
-NARROW_M = 1.6  # a room's name is turned where it is narrower
+NARROW_M = 2.5  # a room's name is turned where it is narrower
 PLAN_COLUMNS = 3
 MAP_M = 0.1  # between the points of a map
 FEWEST = 10  # steps behind a median
@@ -108,7 +108,7 @@ def level_map(environment: Environment, gateway: str) -> Figure:
         shown = ax.pcolormesh(
             x, y, level.reshape(len(y), len(x)), cmap="viridis", vmin=-100, vmax=-40, shading="nearest", rasterized=True
         )
-        _draw_storey(ax, house, storey, FONT - 2, ink="white")
+        _draw_storey(ax, house, storey, FONT - 2, {"color": "white", "alpha": 0.6, "lw": 0, "pad": 1})
         ax.set(xlabel="x (m)", ylabel="y (m)" if storey == 0 else "")
         if house.storeys > 1:
             ax.set_title(f"storey {storey}")
@@ -117,7 +117,8 @@ def level_map(environment: Environment, gateway: str) -> Figure:
     return figure
 
 
-def _draw_storey(ax: Axes, house: House, storey: int, size: float, ink: str = "black") -> None:
+def _draw_storey(ax: Axes, house: House, storey: int, size: float, box: dict | None = None) -> None:
+    """box: what lies under the names, where they would be lost on what is drawn below."""
     for axis, at, low, high, bottom, _ in house.walls:
         if _storey(bottom) == storey:
             across, along = [at, at], [low, high]
@@ -126,23 +127,24 @@ def _draw_storey(ax: Axes, house: House, storey: int, size: float, ink: str = "b
         if storey not in room.storeys:
             continue
         x, y = (room.x0 + room.x1) / 2, (room.y0 + room.y1) / 2
-        upright = room.y1 - room.y0 > 1.5 * (room.x1 - room.x0) and room.x1 - room.x0 < NARROW_M
-        ax.text(x, y, room.name, ha="center", va="center", rotation=90 if upright else 0, fontsize=size, color=ink)
+        width, depth = room.x1 - room.x0, room.y1 - room.y0
+        turned = 90 if width < min(depth, NARROW_M) else 0
+        ax.text(x, y, room.name, ha="center", va="center", rotation=turned, fontsize=size, bbox=box)
         if room.climbs:
-            _draw_uphill(ax, room, ink)
+            _draw_uphill(ax, room)
     on_storey = [(x, y) for x, y, z in house.gateways.values() if _storey(z) == storey]
     ax.plot(*zip(*on_storey, strict=True), "^", ms=0.6 * size, color=COLOURS[3])
     ax.set_aspect("equal")
     ax.grid(False)
 
 
-def _draw_uphill(ax: Axes, room: Room, ink: str) -> None:
+def _draw_uphill(ax: Axes, room: Room) -> None:
     """An arrow along the right edge of a flight."""
     axis, way = UPHILL[room.climbs]
     low, high = (room.x0, room.y0), (room.x1, room.y1)
     start, end = [room.x1 - 0.25, room.y0 + 0.25], [room.x1 - 0.25, room.y0 + 0.25]
     start[axis], end[axis] = (low[axis] + 0.3, high[axis] - 0.3)[::way]
-    ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": ink, "lw": 0.8})
+    ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "lw": 0.8})
 
 
 def _storey(z: float) -> int:

@@ -5,6 +5,8 @@ import pytest
 from packet_tables import ROOMS, dataset, table
 
 from tinyloc.config import Features
+from tinyloc.data.features import all_steps
+from tinyloc.data.packets import ACCELERATION
 from tinyloc.data.statistics import SPECTRUM_PACKETS, silences, spectra, statistics
 
 FEATURES = Features()
@@ -15,8 +17,6 @@ def of(*tables):
 
 
 def steps_of(*tables):
-    from tinyloc.data.features import all_steps
-
     return all_steps(dataset(*tables), FEATURES)
 
 
@@ -71,6 +71,11 @@ def test_no_spectrum_is_made_across_a_lost_packet_or_a_change_of_activity():
     assert spectra(dataset(short).recordings) == {}
     mixed = table(np.arange(n - 1) * 200, activity=["sitting"] * (n // 2) + ["lying"] * (n // 2))
     assert spectra(dataset(mixed).recordings) == {}
+
+
+def test_without_an_accelerometer_there_is_no_spectrum():
+    bare = table(np.arange(0, 20_000, 200)).drop(columns=list(ACCELERATION))
+    assert of(bare).spectra == {}
 
 
 def test_a_phase_can_be_chosen_and_has_to_exist():

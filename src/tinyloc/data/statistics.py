@@ -12,7 +12,7 @@ from scipy.signal import periodogram
 
 from tinyloc.config import Features
 from tinyloc.data.features import Steps, all_steps, stacked
-from tinyloc.data.packets import ACCELERATION, SAMPLES_PER_PACKET, Dataset, Recording
+from tinyloc.data.packets import Dataset, Recording, acceleration, samples
 
 SPECTRUM_PACKETS = 12  # heard one after the other, whose samples make one piece for a spectrum
 STILL = ("sitting", "standing", "lying")
@@ -111,21 +111,26 @@ def _stays(steps: Steps) -> np.ndarray:
 
 
 def spectra(recordings: tuple[Recording, ...]) -> dict[str, Spectrum]:
-    """Spectrum by activity, over pieces of SPECTRUM_PACKETS packets that follow each other without a loss."""
+    """Spectrum by activity, over pieces of SPECTRUM_PACKETS packets that follow each other without a loss.
+
+    Recordings without an accelerometer have none.
+    """
     found: dict[str, list[np.ndarray]] = {activity: [] for activity in (*STILL, MOVING)}
     rates = []
     for recording in recordings:
+        columns = acceleration(samples(recording.packets.columns))
         packets = recording.packets.drop_duplicates("seqno").sort_values("seqno", kind="stable")
+        if not columns or len(packets) < SPECTRUM_PACKETS:
+            continue
         number, time = packets["seqno"].to_numpy(), packets["timestamp"].to_numpy("datetime64[us]").astype(np.int64)
-        rates.append(SAMPLES_PER_PACKET * (number[-1] - number[0]) * 1e6 / (time[-1] - time[0]))
+        rates.append(len(columns) / 3 * (number[-1] - number[0]) * 1e6 / (time[-1] - time[0]))
         activity = packets["activity"].to_numpy()
-        samples = packets[list(ACCELERATION)].to_numpy().reshape(len(packets), SAMPLES_PER_PACKET, 3)
+        felt = packets[list(columns)].to_numpy().reshape(len(packets), -1, 3)
         for start in _unbroken(number, activity):
             if activity[start] in found:
-                found[activity[start]].append(samples[start : start + SPECTRUM_PACKETS].reshape(-1, 3))
+                found[activity[start]].append(felt[start : start + SPECTRUM_PACKETS].reshape(-1, 3))
     # a gap in the recording only ever lowers the rate that was seen
-    rate = max(rates)
-    return {activity: _spectrum(np.array(pieces), rate) for activity, pieces in found.items() if pieces}
+    return {activity: _spectrum(np.array(pieces), max(rates)) for activity, pieces in found.items() if pieces}
 
 
 def _unbroken(number: np.ndarray, activity: np.ndarray) -> np.ndarray:

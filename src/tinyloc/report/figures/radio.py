@@ -97,12 +97,10 @@ def level_map(environment: Environment, gateway: str) -> Figure:
     house, channel = environment.house, environment.channel
     number = list(house.gateways).index(gateway)
     figure, axes = panels(1, 4.4, house.storeys)
+    ends = [max(end) for end in zip(*((room.x1, room.y1) for room in house.rooms), strict=True)]
+    x, y = (np.arange(0, end + MAP_M, MAP_M) for end in ends)
     for storey, ax in enumerate(axes[0]):
-        x, y = (
-            np.arange(0, max(ends) + MAP_M, MAP_M) for ends in zip(*((r.x1, r.y1) for r in house.rooms), strict=True)
-        )
-        xy = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-        place = np.column_stack([xy, np.full(len(xy), storey * STOREY_M)])
+        place = _places(house, storey, np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2))
         level = mean_level(environment, place)[:, number]
         level[house.room_at(place) < 0] = np.nan
         shown = ax.pcolormesh(
@@ -113,8 +111,19 @@ def level_map(environment: Environment, gateway: str) -> Figure:
         if house.storeys > 1:
             ax.set_title(f"storey {storey}")
     bar = figure.colorbar(shown, ax=axes, location="bottom", shrink=0.7, pad=0.02)
-    bar.set_label(f"mean level at {gateway} (dBm); {channel.sensitivity_dbm:g} dBm: half of the packets are lost")
+    half = f"{channel.sensitivity_dbm:g}".replace("-", "−")
+    bar.set_label(f"mean level at {gateway} (dBm); at {half} dBm half of the packets are lost")
     return figure
+
+
+def _places(house: House, storey: int, xy: np.ndarray) -> np.ndarray:
+    """`xy` [P, 2] on the floor of a storey, or on the stairs -> [P, 3]."""
+    place = np.column_stack([xy, np.full(len(xy), storey * STOREY_M)])
+    for room in house.rooms:
+        if room.climbs and storey in room.storeys:
+            within = (xy >= (room.x0, room.y0)).all(1) & (xy <= (room.x1, room.y1)).all(1)
+            place[within, 2] = room.floor(xy[within])
+    return place
 
 
 def _draw_storey(ax: Axes, house: House, storey: int, size: float, box: dict | None = None) -> None:

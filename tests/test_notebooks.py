@@ -99,6 +99,25 @@ def test_a_chapter_asks_interprets_doubts_and_sets_exercises(path):
 
 
 @by_chapter
+def test_every_exercise_that_starts_in_a_cell_has_a_folded_solution_that_checks_itself(path):
+    """They run with the notebook, so a solution that is wrong stops the book."""
+    code = {cell.id: cell for cell in cells(path, "code") if cell.id.startswith("exercise-")}
+    starts = {name.removesuffix("-start") for name in code if name.endswith("-start")}
+    solutions = {name.removesuffix("-solution") for name in code if name.endswith("-solution")}
+    assert starts == solutions and len(code) == 2 * len(starts)
+    for name in solutions:
+        solution = code[f"{name}-solution"]
+        assert {"hide-cell", "solution"} <= set(solution.metadata.tags)
+        assert re.search(r"^assert ", solution.source, re.M)
+
+
+def test_the_first_chapters_exercises_all_start_in_a_cell():
+    asked = re.findall(r"^\d\. ", prose(CHAPTERS[0]).split("## Exercises")[1], re.M)
+    solved = [cell for cell in cells(CHAPTERS[0], "code") if "solution" in cell.metadata.get("tags", [])]
+    assert len(solved) == len(asked)
+
+
+@by_chapter
 def test_its_prose_states_no_result(path):
     """Decimal fractions and percentages are results, and results come from code. Exercises may make numbers up."""
     text = re.sub(

@@ -7,9 +7,10 @@ from report_tree import ROOMS, write_device, write_export, write_result
 
 from tinyloc.config import Features, HouseData
 from tinyloc.data.features import all_steps
-from tinyloc.data.house import HOUSE
-from tinyloc.data.simulate import simulate
+from tinyloc.data.plans import PLANS, A, C
+from tinyloc.data.simulate import simulate, the_environment
 from tinyloc.data.splits import folds
+from tinyloc.data.statistics import statistics
 from tinyloc.report import comparison, ram, results
 from tinyloc.report.figures import edge, learning, noise, radio
 
@@ -53,8 +54,44 @@ def test_packets_are_drawn_for_the_first_rooms_only(home):
     assert sum(len(points.get_offsets()) for points in figure.axes[0].collections) == first
 
 
-def test_the_plan_names_every_room_and_gateway():
-    assert texts(radio.house_plan(HOUSE)) == set(HOUSE.room_names) | set(HOUSE.gateways)
+@pytest.mark.parametrize("house", [A, C], ids=["A", "C"])
+def test_the_plan_names_every_room_and_gateway(house):
+    figure = radio.house_plan(house)
+    assert len(figure.axes) == house.storeys
+    assert texts(figure) - {""} == set(house.room_names) | set(house.gateways)
+
+
+def test_the_four_plans_have_a_panel_a_storey_and_every_gateway():
+    figure = radio.floor_plans(PLANS)
+    drawn = [ax for ax in figure.axes if ax.axison]
+    assert len(drawn) == sum(house.storeys for house in PLANS.values())
+    for name, house in PLANS.items():
+        mine = [ax for ax in drawn if ax.get_title(loc="left").startswith(name)]
+        triangles = [line for ax in mine for line in ax.lines if line.get_marker() == "^"]
+        assert sum(len(line.get_xdata()) for line in triangles) == len(house.gateways)
+
+
+def test_the_level_map_is_loudest_beside_the_gateway_and_empty_outside_the_house():
+    environment = the_environment(HouseData(kind="house", plan="C"))
+    figure = radio.level_map(environment, "gw-kitchen-1")
+    ground = figure.axes[0].collections[0]
+    level = np.ma.masked_invalid(ground.get_array()).filled(np.nan)
+    corners = ground.get_coordinates()
+    row, column = np.unravel_index(np.nanargmax(level), level.shape)
+    x, y, _ = C.gateways["gw-kitchen-1"]
+    assert np.hypot(*(corners[row, column] - (x, y))) < 1.5
+    assert np.isnan(level[-1, -1]) or corners[-1, -1, 0] <= 6.6
+    assert np.isnan(level).any()
+
+
+def test_statistics_are_drawn_for_every_data_set(home):
+    found = [statistics(home.dataset, Features()), statistics(home.dataset, Features(), "living")]
+    figure = radio.statistics(found)
+    assert {"RSSI (dBm)", "silent seconds (%)", "run of silence (s)", "frequency (Hz)"} <= labels(figure)
+    strength, silent, runs, _ = figure.axes
+    assert len(strength.lines) == len(runs.lines) == 2
+    assert [len(line.get_ydata()) for line in silent.lines] == [len(home.gateways)] * 2
+    assert max(strength.lines[0].get_ydata()) == pytest.approx(100)
 
 
 def test_silent_and_heard_shares_are_of_steps(home):

@@ -6,7 +6,9 @@ import pytest
 from report_tree import write_device, write_export, write_result
 
 from tinyloc.config import Training
+from tinyloc.data.statistics import MOVING, STILL, Spectrum, Statistics
 from tinyloc.report import budget, comparison, ram, results, tables, words
+from tinyloc.report.measures import MEASURES
 from tinyloc.report.numbers import kilobytes, percent, points, span
 
 
@@ -190,3 +192,40 @@ def test_memory_is_told_under_both_readings(run):
     table = budget.shown(budget.memory(results.exports(run[1])))
     assert list(table["RAM, all in RAM (KB)"][:2]) == ["175.8", "97.7"]
     assert set(table["fits 32 KB, weights in flash"]) == {"no"}
+
+
+def recorded(name, loudest, activities=(*STILL, MOVING)):
+    """Statistics of nothing in particular, but for the strongest packet."""
+    spectrum = Spectrum(np.array([0.0, 1.0, 2.0]), np.array([0.0, 0.04, 0.05]), pieces=3)
+    return Statistics(
+        name=name,
+        rssi=np.concatenate([np.full(90, -80), np.full(10, loudest)]),
+        room_range=np.array([40.0]),
+        spread=np.array([8.0]),
+        jump=7.0,
+        silent=np.array([0.1, 0.3]),
+        runs=np.array([1.0, 2.0, 9.0]),
+        stays=np.array([]),
+        changes_per_hour=20.0,
+        spectra=dict.fromkeys(activities, spectrum),
+    )
+
+
+def test_statistics_stand_side_by_side_and_what_is_unknown_is_a_dash():
+    table = tables.statistics([recorded("real", -30), recorded("house", -40, activities=())]).set_index("")
+    assert list(table) == ["real", "house"] and len(table) == len(MEASURES)
+    assert list(table.loc["RSSI, 99th percentile (dBm)"]) == ["−30", "−40"]
+    assert list(table.loc["silent seconds, mean (%)"]) == ["20.0", "20.0"]
+    assert list(table.loc["time in a room, median (s)"]) == ["–", "–"]
+    # the band holds both bins: sqrt((0.04 + 0.05) g²/Hz · 1 Hz)
+    assert list(table.loc["wrist walking, 0.5 – 4 Hz (g)"]) == ["0.30", "–"]
+
+
+def test_a_simulation_beside_reality_says_where_they_part():
+    houses = [recorded("house A", -40), recorded("house B", -44)]
+    apart = words.beside([recorded("real", -30)], houses)
+    assert f"**real**: {len(MEASURES) - 2} of {len(MEASURES) - 1} measures lie within" in apart
+    assert "These do not: RSSI, 99th percentile (−30 dBm; houses −44 – −40)." in apart
+    assert "one side has none: time in a room, median" in apart
+    assert "These do not" not in words.beside([recorded("real", -42)], houses)
+    assert "stand alone" in words.beside([], houses)

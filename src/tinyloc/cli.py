@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -97,13 +97,14 @@ def data_download(
 def data_simulate(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for one CSV a recording.")],
     seed: Annotated[int, typer.Option(help="Seed of the house and of its people.")] = 7,
+    plan: Annotated[Literal["A", "B", "C", "D"], typer.Option(help="Floor plan.")] = "A",
 ) -> None:
     """Simulate a house and write its packets as CSV files, one a recording."""
     from tinyloc.config import HouseData
     from tinyloc.data.packets import write_csv
     from tinyloc.data.simulate import simulate
 
-    dataset = simulate("house", HouseData(kind="house", seed=seed))
+    dataset = simulate("house", HouseData(kind="house", seed=seed, plan=plan))
     for recording in dataset.recordings:
         path = out / f"{recording.name}.csv"
         write_csv(path, recording.packets)

@@ -12,6 +12,7 @@ from tinyloc.files import shipped
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 
 
 class Strict(BaseModel):
@@ -33,16 +34,40 @@ class ShibData(Strict):
     rooms: list[str] = ["livingroom", "kitchen", "stairs", "bedroom"]
 
 
+class Channel(Strict):
+    """The radio of a simulated house. Where each term comes from: `tinyloc.data.radio`."""
+
+    reference_dbm: float = Field(-42.0, description="RSSI at 1 m, facing the gateway")
+    exponent: Positive = Field(3.6, description="of the path loss")
+    wall_db: NotNegative = Field(10.0, description="loss of a wall on the line of sight")
+    floor_db: NotNegative = Field(17.0, description="loss of the first floor on the line of sight")
+    shadowing_db: NotNegative = Field(5.0, description="standard deviation of the field that stays with the house")
+    shadowing_m: Positive = Field(2.0, description="distance at which the field's correlation is 1/e")
+    drift_db: NotNegative = Field(1.5, description="standard deviation of the field that changes between recordings")
+    drift_offset_db: NotNegative = Field(1.5, description="of a gateway's level from recording to recording")
+    gateway_offset_db: NotNegative = Field(3.0, description="standard deviation of a gateway's level")
+    body_db: NotNegative = Field(10.0, description="loss with the body between wrist and gateway")
+    hopping_db: NotNegative = Field(9.0, description="of the three advertising channels apart, at one place")
+    rice_k: NotNegative = Field(
+        0.0, description="power of the steady part over that of the scattered part; 0: Rayleigh fading"
+    )
+    sensitivity_dbm: float = Field(-95.0, description="half of the packets at this level are lost")
+    sensitivity_width_db: Positive = Field(2.5, description="width of the logistic around it")
+    best_reception: Fraction = Field(0.8, description="share of strong packets that a gateway hears")
+
+
 class HouseData(Strict):
     """A simulated house: scripted fingerprint walks to train on, recordings of free living to test on."""
 
     kind: Literal["house"]
+    plan: Literal["A", "B", "C", "D"] = Field("A", description="floor plan: 4, 11, 9 or 10 rooms")
     protocol: Literal["fingerprint-to-living"] = "fingerprint-to-living"
     seed: int = 7
     fingerprint_minutes: Positive = Field(30.0, description="length of each scripted walk")
     fingerprint_walks: PositiveInt = 2
     living_minutes: Positive = Field(10.0, description="length of each free-living recording")
     living_recordings: PositiveInt = 8
+    channel: Channel = Channel()
 
 
 class ResidentialData(Strict):

@@ -1,13 +1,7 @@
-"""The floor plan of the simulated house: rooms, doors, walls, access points. Metres, seen from above.
+"""Floor plans: rooms, doors, walls, floors, stairs and access points, in metres. z = 0 is the floor of storey 0.
 
-     0        5.0   6.5        10.5
-8.0  +---------+-----+----------+
-     | kitchen | hall| bedroom  |
-5.0  +--  -----+     +----------+
-     | living  |     | study    |
-2.5  |         |     +--------+-+
-     |         |     |bathroom|
-0.0  +---------+-----+--------+
+A room is a box. A flight of stairs is a room that takes in two storeys and whose floor climbs from one end to the
+other, so that everything else (doors, walls, paths) needs to know nothing about stairs.
 """
 
 from collections import deque
@@ -16,7 +10,23 @@ from functools import cached_property
 
 import numpy as np
 
+STOREY_M = 2.7  # floor to floor
 DOOR_WIDTH = 0.9
+
+# What stands in a room of each kind: where (fractions of its width and depth), and what one does there.
+FURNITURE = {
+    "living": ((0.2, 0.2, "sitting"), (0.75, 0.25, "sitting"), (0.5, 0.8, "standing"), (0.25, 0.6, "lying")),
+    "kitchen": ((0.15, 0.8, "standing"), (0.6, 0.85, "standing"), (0.75, 0.25, "sitting")),
+    "dining": ((0.4, 0.5, "sitting"), (0.65, 0.5, "sitting"), (0.2, 0.8, "standing")),
+    "hall": ((0.3, 0.3, "standing"), (0.7, 0.7, "standing")),
+    "bedroom": ((0.75, 0.65, "lying"), (0.6, 0.3, "sitting"), (0.2, 0.8, "standing")),
+    "study": ((0.8, 0.5, "sitting"), (0.25, 0.25, "standing")),
+    "bathroom": ((0.8, 0.7, "standing"), (0.3, 0.25, "sitting")),
+    "stairs": ((0.5, 0.5, "standing"),),
+    "outside": ((0.4, 0.4, "standing"), (0.75, 0.6, "sitting")),
+}
+# Uphill along an axis: which one, and whether towards its larger values.
+UPHILL = {"+x": (0, 1), "-x": (0, -1), "+y": (1, 1), "-y": (1, -1)}
 
 
 @dataclass(frozen=True)
@@ -30,50 +40,89 @@ class Spot:
 
 @dataclass(frozen=True)
 class Room:
-    """A rectangle from (x0, y0) to (x1, y1). Any two of its points see each other, so people walk straight in it."""
+    """A box over (x0, y0) … (x1, y1). Any two of its points see each other, so people walk straight in it."""
 
     name: str
+    kind: str
     x0: float
     y0: float
     x1: float
     y1: float
-    spots: tuple[Spot, ...]
+    storey: int = 0
+    climbs: str | None = None  # a flight of stairs: one of UPHILL; it starts on `storey`
+
+    @cached_property
+    def spots(self) -> tuple[Spot, ...]:
+        width, depth = self.x1 - self.x0, self.y1 - self.y0
+        return tuple(Spot(self.x0 + x * width, self.y0 + y * depth, does) for x, y, does in FURNITURE[self.kind])
+
+    @property
+    def storeys(self) -> tuple[int, ...]:
+        return (self.storey, self.storey + 1) if self.climbs else (self.storey,)
+
+    def floor(self, xy: np.ndarray) -> np.ndarray:
+        """Height of the floor under `xy` [..., 2] -> [...]."""
+        level = np.full(np.shape(xy)[:-1], self.storey * STOREY_M)
+        if self.climbs is None:
+            return level
+        axis, way = UPHILL[self.climbs]
+        low, high = np.array([self.x0, self.y0])[axis], np.array([self.x1, self.y1])[axis]
+        climbed = (xy[..., axis] - low) / (high - low)
+        return level + STOREY_M * (climbed if way > 0 else 1 - climbed)
+
+    def holds(self, place: np.ndarray) -> np.ndarray:
+        """Whether `place` [P, 3], a point on some floor, lies in this room -> [P]."""
+        x, y, z = place.T
+        within = (x >= self.x0) & (x <= self.x1) & (y >= self.y0) & (y <= self.y1)
+        return within & (np.abs(z - self.floor(place[:, :2])) < STOREY_M / 2)
 
 
 @dataclass(frozen=True)
 class House:
     rooms: tuple[Room, ...]
-    doors: dict[tuple[int, int], tuple[float, float]]  # rooms a < b -> the middle of their door
-    gateways: dict[str, tuple[float, float]]  # name -> where its antenna is
+    doors: dict[tuple[int, int], tuple[float, float, float]]  # rooms a < b -> the middle of their doorstep
+    gateways: dict[str, tuple[float, float, float]]  # name -> where its antenna is
 
     @property
     def room_names(self) -> tuple[str, ...]:
         return tuple(room.name for room in self.rooms)
 
+    @property
+    def storeys(self) -> int:
+        return 1 + max(storey for room in self.rooms for storey in room.storeys)
+
     @cached_property
     def access_points(self) -> np.ndarray:
-        """Where the gateways are [n_ap, 2]."""
+        """Where the gateways are [n_ap, 3]."""
         return np.array(list(self.gateways.values()))
 
     @cached_property
     def walls(self) -> np.ndarray:
-        """Upright walls without their doors [W, 4]: axis across the wall (0 = x), where on it, from, to."""
-        pieces = {piece for room in self.rooms for piece in _edges(room)}
-        merged = [piece for line in {p[:2] for p in pieces} for piece in _union(line, pieces)]
+        """Upright walls without their doors [W, 6]: axis across the wall, where on it, from, to, from z, to z."""
+        pieces = {piece for room in self.rooms if room.kind != "outside" for piece in _edges(room)}
+        merged = [piece for line in sorted({p[:3] for p in pieces}) for piece in _union(line, pieces)]
         for door in self.doors.values():
             merged = [part for piece in merged for part in _opened(piece, door)]
-        return np.array(sorted(merged))
+        return np.array([(axis, at, *ends, s * STOREY_M, (s + 1) * STOREY_M) for axis, at, s, *ends in merged])
 
-    def room_at(self, xy: np.ndarray) -> np.ndarray:
-        """Index of the room at every point of `xy` [P, 2] -> [P]; -1 outside the house."""
-        room = np.full(len(xy), -1)
-        for i, r in reversed(list(enumerate(self.rooms))):
-            inside = (xy[:, 0] >= r.x0) & (xy[:, 0] <= r.x1) & (xy[:, 1] >= r.y0) & (xy[:, 1] <= r.y1)
-            room[inside] = i
+    @cached_property
+    def floors(self) -> np.ndarray:
+        """Floors between storeys [F, 6]: 2 (the axis across them), height, from x, to x, from y, to y.
+
+        A stairwell is open.
+        """
+        upper = [room for room in self.rooms if room.storey > 0 and not room.climbs]
+        return np.array([(2, r.storey * STOREY_M, r.x0, r.x1, r.y0, r.y1) for r in upper]).reshape(-1, 6)
+
+    def room_at(self, place: np.ndarray) -> np.ndarray:
+        """Index of the room at every point of `place` [P, 3] on its floors -> [P]; -1 outside the house."""
+        room = np.full(len(place), -1)
+        for i, candidate in reversed(list(enumerate(self.rooms))):
+            room[candidate.holds(place)] = i
         return room
 
-    def path(self, start: int, goal: int) -> list[tuple[float, float]]:
-        """The doors on the way with the fewest rooms (breadth first)."""
+    def path(self, start: int, goal: int) -> list[int]:
+        """The rooms on the way with the fewest of them (breadth first), `start` and `goal` included."""
         came_from = {start: start}
         queue = deque([start])
         while goal not in came_from:
@@ -86,22 +135,24 @@ class House:
         rooms = [goal]
         while rooms[-1] != start:
             rooms.append(came_from[rooms[-1]])
-        return [self.doors[min(pair), max(pair)] for pair in zip(rooms[:0:-1], rooms[-2::-1], strict=True)]
+        return rooms[::-1]
 
 
-def _edges(room: Room) -> list[tuple[int, float, float, float]]:
-    return [
+def _edges(room: Room) -> list[tuple[int, float, int, float, float]]:
+    """Axis across, where on it, storey, from, to."""
+    sides = [
         (0, room.x0, room.y0, room.y1),
         (0, room.x1, room.y0, room.y1),
         (1, room.y0, room.x0, room.x1),
         (1, room.y1, room.x0, room.x1),
     ]
+    return [(axis, at, storey, low, high) for axis, at, low, high in sides for storey in room.storeys]
 
 
-def _union(line: tuple[int, float], pieces: set) -> list[tuple[int, float, float, float]]:
+def _union(line: tuple[int, float, int], pieces: set) -> list[tuple]:
     """The pieces on one line, overlaps joined: two rooms share one wall, not two."""
     joined: list[list[float]] = []
-    for low, high in sorted(piece[2:] for piece in pieces if piece[:2] == line):
+    for low, high in sorted(piece[3:] for piece in pieces if piece[:3] == line):
         if joined and low <= joined[-1][1]:
             joined[-1][1] = max(joined[-1][1], high)
         else:
@@ -109,43 +160,9 @@ def _union(line: tuple[int, float], pieces: set) -> list[tuple[int, float, float
     return [(*line, low, high) for low, high in joined]
 
 
-def _opened(piece: tuple[int, float, float, float], door: tuple[float, float]) -> list:
-    axis, at, low, high = piece
+def _opened(piece: tuple, door: tuple[float, float, float]) -> list[tuple]:
+    axis, at, storey, low, high = piece
     along = door[1 - axis]
-    if door[axis] != at or not low < along < high:
+    if storey != round(door[2] / STOREY_M) or door[axis] != at or not low < along < high:
         return [piece]
-    return [(axis, at, low, along - DOOR_WIDTH / 2), (axis, at, along + DOOR_WIDTH / 2, high)]
-
-
-HOUSE = House(
-    rooms=(
-        Room("living", 0, 0, 5, 5, (Spot(1, 1, "sitting"), Spot(3.5, 1.2, "sitting"), Spot(2.2, 4.2, "standing"))),
-        Room(
-            "kitchen", 0, 5, 5, 8, (Spot(0.8, 7.4, "standing"), Spot(2.8, 7.3, "standing"), Spot(3.8, 5.8, "sitting"))
-        ),
-        Room(
-            "hall", 5, 0, 6.5, 8, (Spot(5.7, 0.8, "standing"), Spot(5.8, 4.2, "standing"), Spot(5.7, 7.2, "standing"))
-        ),
-        Room(
-            "bedroom", 6.5, 5, 10.5, 8, (Spot(9.3, 7, "lying"), Spot(8.8, 5.8, "sitting"), Spot(7.2, 7.4, "standing"))
-        ),
-        Room("study", 6.5, 2.5, 10.5, 5, (Spot(9.8, 3.6, "sitting"), Spot(7.3, 3, "standing"))),
-        Room("bathroom", 6.5, 0, 9.5, 2.5, (Spot(9, 1.8, "standing"), Spot(8, 0.5, "sitting"))),
-    ),
-    doors={
-        (0, 1): (1.6, 5.0),
-        (0, 2): (5.0, 2.2),
-        (1, 2): (5.0, 6.2),
-        (2, 3): (6.5, 6.6),
-        (2, 4): (6.5, 3.8),
-        (2, 5): (6.5, 1.2),
-    },
-    gateways={
-        "gw-living": (0.4, 2.6),
-        "gw-kitchen": (4.6, 7.6),
-        "gw-hall": (5.2, 4.0),
-        "gw-bedroom": (10.2, 6.4),
-        "gw-study": (10.1, 4.6),
-        "gw-bathroom": (8.6, 0.3),
-    },
-)
+    return [(axis, at, storey, low, along - DOOR_WIDTH / 2), (axis, at, storey, along + DOOR_WIDTH / 2, high)]

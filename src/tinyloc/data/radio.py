@@ -1,21 +1,28 @@
-"""The radio channel of the simulated house: RSSI in dBm of every packet at every gateway, and which packets are heard.
+"""The radio channel of a simulated house: RSSI in dBm of every packet at every gateway, and which packets are heard.
 
-RSSI = reference - path loss - walls + shadowing + drift - body + fading, rounded to whole dBm.
+RSSI = reference - path loss - walls - floors + shadowing + offset + drift - body + hopping + fading, in whole dBm.
 
-- Path loss grows with the logarithm of distance (Rappaport, "Wireless Communications", 2nd ed. 2002,
-  section 4.9.1).
-- Each wall between person and gateway costs the same (the multi-wall model of COST Action 231, final report 1999,
-  section 4.7, where a heavy wall costs 6.9 dB; SHIB's walls cost more).
-- Shadowing is a Gaussian field over the floor, exponentially correlated (Gudmundson, "Correlation model for shadow
-  fading in mobile radio systems", Electronics Letters 27, 1991); one field a gateway, the same in all recordings.
+The values are those of `config.Channel`. They were set by hand so that range and spread of RSSI, silent shares and runs
+of silence come near those of the SHIB recordings (`tinyloc.data.statistics`). The terms and their sources:
+
+- Path loss grows with the logarithm of distance (Rappaport, "Wireless Communications", 2nd ed. 2002, section 4.9.1).
+- Walls and floors on the straight line cost extra: the multi-wall model (COST Action 231, final report 1999, section
+  4.7), whose loss of k floors is k^((k + 2) / (k + 1) - b) times that of one. It has 6.9 dB for a heavy wall and 18.3
+  for a floor; SHIB's walls cost more.
+- Shadowing is a Gaussian field in the house, exponentially correlated (Gudmundson, "Correlation model for shadow fading
+  in mobile radio systems", Electronics Letters 27, 1991); one field a gateway, the same in all recordings.
+- Offset: receivers of one make differ (Zuniga and Krishnamachari, "An analysis of unreliability and asymmetry in
+  low-power wireless links", ACM Transactions on Sensor Networks 3, 2007).
 - Drift: what has changed since the last recording (furniture, people, how the wearable sits): a weaker field and an
   offset a gateway, drawn for each recording.
-- Body: the person stands in the way when turned away from the gateway. Bahl and Padmanabhan (RADAR, INFOCOM
-  2000) saw up to 5 dB by orientation alone with a laptop; a wrist against the body loses more.
-- Fading: Rice distributed amplitude, independent from packet to packet, as advertisements hop over three channels.
-
-The values below put silent shares, range and spread of RSSI near those of the SHIB recordings. They are a first
-version: chosen by hand, not fitted.
+- Body: the wearer stands in the way when turned away from the gateway (Bahl and Padmanabhan, RADAR, INFOCOM 2000, saw
+  5 dB with a laptop; a wrist against the body loses more). It turns with the wearer.
+- Hopping: an advertisement goes out on three channels, whose multipath differs (Faragher and Harle, "Location
+  fingerprinting with Bluetooth Low Energy beacons", IEEE JSAC 33, 2015); a gateway listens on one of
+  them at a time. The three levels belong to a place and a posture: they stay while the wearer does.
+- Fading: Rice distributed amplitude, new with every packet (Rappaport, section 5.6).
+- Reception: a logistic in dBm (the shape is Zuniga and Krishnamachari's); even the strongest packets collide, or come
+  while the gateway changes channel.
 """
 
 from dataclasses import dataclass
@@ -23,127 +30,157 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from tinyloc.data.house import House
+from tinyloc.config import Channel
+from tinyloc.data.house import STOREY_M, House
 
-REFERENCE_DBM = -49.0  # at 1 m, facing the gateway
-EXPONENT = 3.2
-HEIGHT_M = 0.6  # of the gateways above the wrist
-WALL_DB = 9.0
-SHADOWING_DB, SHADOWING_M = 4.0, 2.0
-DRIFT_FIELD_DB, DRIFT_OFFSET_DB = 1.5, 1.5
-GATEWAY_OFFSET_DB = 3.0
-BODY_DB = 12.0
-RICE_K = 1.0  # power of the steady part over that of the scattered part
-SENSITIVITY_DBM, SENSITIVITY_WIDTH_DB = -90.0, 2.5  # half of the packets at this level are lost
-BEST_RECEPTION = 0.8  # gateways scan three channels in turn and packets collide, so none hears all
-GRID_M = 0.5
+WRIST_M = 0.8  # above the floor
+GRID_M = 0.5  # between the points at which fields are drawn
+FLOORS_B = 0.46  # b of the multi-wall model
+CHANNELS = 3  # that advertisements use: Bluetooth Core Specification, Vol 6 Part B 1.4.1
 
 
 @dataclass(frozen=True)
-class Field:
-    """Values on a grid over the floor [n_ap, nx, ny] in dB, read between grid points by bilinear interpolation."""
+class Pose:
+    """Where the wearer is when a packet is sent, and which way they look. Poses repeat while the wearer stays."""
 
-    origin: np.ndarray  # [2] m
-    values: np.ndarray
-
-    def at(self, xy: np.ndarray) -> np.ndarray:
-        """Values at `xy` [P, 2] -> [P, n_ap]."""
-        place = (xy - self.origin).T / GRID_M
-        return np.stack([map_coordinates(v, place, order=1, mode="nearest") for v in self.values], axis=1)
+    place: np.ndarray  # [Q, 3] m, on the floor
+    heading: np.ndarray  # [Q] radians
+    packet: np.ndarray  # [P] int64, pose of every packet
 
 
-class Floor:
-    """Draws Gaussian fields over the floor of a house with covariance deviation² exp(-distance / correlation)."""
+@dataclass(frozen=True)
+class Volume:
+    """Draws Gaussian fields in a house with covariance deviation² exp(-distance / correlation)."""
 
-    def __init__(self, house: House, correlation: float):
+    origin: np.ndarray  # [3] m
+    shape: tuple[int, int, int]  # points along x, y and the storeys
+    factor: np.ndarray  # [points, points], of the correlation matrix
+
+    @classmethod
+    def of(cls, house: House, correlation: float) -> "Volume":
         corners = np.array([[r.x0, r.y0, r.x1, r.y1] for r in house.rooms])
-        self.origin, end = corners[:, :2].min(0), corners[:, 2:].max(0)
-        axes = [np.arange(low, high + GRID_M, GRID_M) for low, high in zip(self.origin, end, strict=True)]
-        self.shape = tuple(map(len, axes))
-        points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+        origin, end = corners[:, :2].min(0), corners[:, 2:].max(0)
+        axes = [np.arange(low, high + GRID_M, GRID_M) for low, high in zip(origin, end, strict=True)]
+        axes.append(STOREY_M * np.arange(house.storeys))
+        points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
         distance = np.linalg.norm(points[:, None] - points, axis=-1)
         # the small diagonal keeps rounding from making the covariance indefinite
-        self.factor = np.linalg.cholesky(np.exp(-distance / correlation) + 1e-9 * np.eye(len(points)))
+        factor = np.linalg.cholesky(np.exp(-distance / correlation) + 1e-9 * np.eye(len(points)))
+        return cls(np.array([*origin, 0.0]), tuple(map(len, axes)), factor)
 
-    def field(self, count: int, deviation: float, rng: np.random.Generator) -> Field:
-        """`count` independent fields."""
+    def fields(self, count: int, deviation: float, rng: np.random.Generator) -> np.ndarray:
+        """`count` independent fields [count, nx, ny, storeys] in dB."""
         values = deviation * (self.factor @ rng.standard_normal((len(self.factor), count))).T
-        return Field(self.origin, values.reshape(count, *self.shape))
+        return values.reshape(count, *self.shape)
+
+    def at(self, fields: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """Values of fields [n_ap, nx, ny, storeys] at `place` [Q, 3], linear between points -> [Q, n_ap]."""
+        where = ((place - self.origin) / (GRID_M, GRID_M, STOREY_M)).T
+        return np.stack([map_coordinates(field, where, order=1, mode="nearest") for field in fields], axis=1)
 
 
 @dataclass(frozen=True)
 class Environment:
     """What stays the same in all recordings of a house."""
 
-    floor: Floor
-    shadowing: Field
+    house: House
+    channel: Channel
+    volume: Volume
+    shadowing: np.ndarray  # [n_ap, nx, ny, storeys] dB
     gateway_offset: np.ndarray  # [n_ap] dB
 
 
-def environment(house: House, rng: np.random.Generator) -> Environment:
-    floor = Floor(house, SHADOWING_M)
+def environment(house: House, channel: Channel, rng: np.random.Generator) -> Environment:
+    volume = Volume.of(house, channel.shadowing_m)
     return Environment(
-        floor=floor,
-        shadowing=floor.field(len(house.gateways), SHADOWING_DB, rng),
-        gateway_offset=rng.normal(0, GATEWAY_OFFSET_DB, len(house.gateways)),
+        house=house,
+        channel=channel,
+        volume=volume,
+        shadowing=volume.fields(len(house.gateways), channel.shadowing_db, rng),
+        gateway_offset=rng.normal(0, channel.gateway_offset_db, len(house.gateways)),
     )
 
 
-def rssi(
-    house: House, environment: Environment, xy: np.ndarray, heading: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """RSSI [P, n_ap] in dBm of packets sent at `xy` [P, 2] by a person looking to `heading` [P] (radians)."""
-    drift = environment.floor.field(len(house.gateways), DRIFT_FIELD_DB, rng)
-    drift_offset = rng.normal(0, DRIFT_OFFSET_DB, len(house.gateways))
+def rssi(environment: Environment, pose: Pose, rng: np.random.Generator) -> np.ndarray:
+    """RSSI [P, n_ap] in dBm, before rounding, of the packets of one recording."""
+    house, channel = environment.house, environment.channel
+    n_ap = len(house.gateways)
+    drift = environment.volume.fields(n_ap, channel.drift_db, rng)
+    steady = (
+        mean_level(environment, pose.place)
+        - body_loss(house, channel, pose)
+        + environment.volume.at(drift, pose.place)
+        + rng.normal(0, channel.drift_offset_db, n_ap)
+    )
+    # the levels of a pose's three channels, of which a packet takes one at each gateway
+    levels = steady[:, :, None] + rng.normal(0, channel.hopping_db, (*steady.shape, CHANNELS))
+    heard_on = rng.integers(CHANNELS, size=(len(pose.packet), n_ap), dtype=np.int8)
+    cell = (pose.packet[:, None] * n_ap + np.arange(n_ap)) * CHANNELS + heard_on
+    return levels.ravel()[cell] + fading(channel, cell.shape, rng)
+
+
+def mean_level(environment: Environment, place: np.ndarray) -> np.ndarray:
+    """What of the RSSI belongs to the house alone, at `place` [Q, 3] -> [Q, n_ap] dBm."""
+    house, channel = environment.house, environment.channel
     return (
-        REFERENCE_DBM
-        - path_loss(house, xy)
-        - WALL_DB * walls_between(house, xy)
-        + environment.shadowing.at(xy)
+        channel.reference_dbm
+        - path_loss(house, channel, place)
+        - obstacle_loss(house, channel, place)
+        + environment.volume.at(environment.shadowing, place)
         + environment.gateway_offset
-        + drift.at(xy)
-        + drift_offset
-        - body_loss(house, xy, heading)
-        + fading((len(xy), len(house.gateways)), rng)
     )
 
 
-def path_loss(house: House, xy: np.ndarray) -> np.ndarray:
-    """Loss in dB relative to 1 m [P, n_ap]."""
-    flat = xy[:, None] - house.access_points
-    distance = np.sqrt((flat**2).sum(-1) + HEIGHT_M**2)
-    return 10 * EXPONENT * np.log10(distance)
+def path_loss(house: House, channel: Channel, place: np.ndarray) -> np.ndarray:
+    """Loss in dB relative to 1 m [Q, n_ap]."""
+    distance = np.linalg.norm(wrist(place)[:, None] - house.access_points, axis=-1)
+    return 10 * channel.exponent * np.log10(distance)
 
 
-def walls_between(house: House, xy: np.ndarray) -> np.ndarray:
-    """Number of walls that the straight line from `xy` [P, 2] to each gateway crosses [P, n_ap]."""
-    count = np.zeros((len(xy), len(house.gateways)))
-    for axis, at, low, high in house.walls:
-        across, along = int(axis), 1 - int(axis)
-        from_wall, to_wall = xy[:, across, None] - at, at - house.access_points[:, across]
-        opposite = from_wall * to_wall > 0
-        share = np.divide(from_wall, from_wall + to_wall, out=np.zeros_like(count), where=opposite)
-        crossing = xy[:, along, None] + share * (house.access_points[:, along] - xy[:, along, None])
-        count += opposite & (crossing > low) & (crossing < high)
+def obstacle_loss(house: House, channel: Channel, place: np.ndarray) -> np.ndarray:
+    """Loss in dB by the walls and floors on the straight line [Q, n_ap], by the multi-wall model."""
+    walls = crossed(house.walls, wrist(place), house.access_points)
+    floors = crossed(house.floors, wrist(place), house.access_points)
+    return channel.wall_db * walls + channel.floor_db * floors ** ((floors + 2) / (floors + 1) - FLOORS_B)
+
+
+def crossed(barriers: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """How many of `barriers` [K, 6] stand on the lines from `start` [Q, 3] to `end` [n_ap, 3] -> [Q, n_ap]."""
+    count = np.zeros((len(start), len(end)))
+    for axis, at, *bounds in barriers:
+        across = int(axis)
+        before, after = start[:, across, None] - at, at - end[:, across]
+        opposite = before * after > 0
+        share = np.divide(before, before + after, out=np.zeros_like(count), where=opposite)
+        hit = opposite
+        for along, (low, high) in zip([i for i in range(3) if i != across], (bounds[:2], bounds[2:]), strict=True):
+            where = start[:, along, None] + share * (end[:, along] - start[:, along, None])
+            hit = hit & (where > low) & (where < high)
+        count += hit
     return count
 
 
-def body_loss(house: House, xy: np.ndarray, heading: np.ndarray) -> np.ndarray:
-    """0 dB facing the gateway, BODY_DB with the back to it [P, n_ap]."""
-    towards = house.access_points - xy[:, None]
+def body_loss(house: House, channel: Channel, pose: Pose) -> np.ndarray:
+    """0 dB facing the gateway, all of it with the back to it [Q, n_ap]."""
+    towards = house.access_points[:, :2] - pose.place[:, None, :2]
     bearing = np.arctan2(towards[..., 1], towards[..., 0])
-    return BODY_DB * (1 - np.cos(bearing - heading[:, None])) / 2
+    return channel.body_db * (1 - np.cos(bearing - pose.heading[:, None])) / 2
 
 
-def fading(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+def fading(channel: Channel, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """Rice fading in dB, mean power 0 dB."""
-    steady, scattered = np.sqrt(RICE_K / (RICE_K + 1)), np.sqrt(0.5 / (RICE_K + 1))
+    steady, scattered = np.sqrt(channel.rice_k / (channel.rice_k + 1)), np.sqrt(0.5 / (channel.rice_k + 1))
     in_phase = steady + scattered * rng.standard_normal(shape)
     quadrature = scattered * rng.standard_normal(shape)
     return 10 * np.log10(in_phase**2 + quadrature**2)
 
 
-def heard(level: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def heard(channel: Channel, level: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Which packets each gateway decodes: the weaker, the fewer [P, n_ap] bool."""
-    chance = BEST_RECEPTION / (1 + np.exp(-(level - SENSITIVITY_DBM) / SENSITIVITY_WIDTH_DB))
+    chance = channel.best_reception / (1 + np.exp((channel.sensitivity_dbm - level) / channel.sensitivity_width_db))
     return rng.random(level.shape) < chance
+
+
+def wrist(place: np.ndarray) -> np.ndarray:
+    """Where the wearable is, over a `place` [Q, 3] on the floor."""
+    return place + np.array([0, 0, WRIST_M])

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 
 from tinyloc.config import Training, Windows
+from tinyloc.data.statistics import Statistics
 from tinyloc.data.windows import cut
 from tinyloc.report.home import Home
+from tinyloc.report.measures import MEASURES
 from tinyloc.report.numbers import KB, kilobytes, percent, points, span
 
 SCORE = "macro F1 (%), 95 % interval"
@@ -40,6 +42,12 @@ def recordings(homes: Sequence[Home], windows: Windows) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
+
+
+def statistics(found: Sequence[Statistics]) -> pd.DataFrame:
+    """What recordings are like, a row a measure and a column a data set."""
+    columns = {one.name: [measure.shown(measure.value(one)) for measure in MEASURES] for one in found}
+    return pd.DataFrame({"": [f"{measure.name} ({measure.unit})" for measure in MEASURES], **columns})
 
 
 def scores(summary: pd.DataFrame) -> pd.DataFrame:

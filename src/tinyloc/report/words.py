@@ -5,9 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from tinyloc.data.statistics import Statistics
 from tinyloc.report.claims import CLOCK_HZ
 from tinyloc.report.comparison import Comparison
 from tinyloc.report.home import Home
+from tinyloc.report.measures import MEASURES, Measure
 from tinyloc.report.numbers import KB, kilobytes, percent, points, span
 
 NEAR_S = 10  # seconds around a change of room that count as the transition
@@ -27,6 +29,32 @@ def silent(homes: Sequence[Home]) -> str:
             f"{percent(share[most])} % ({most}) of the time."
         )
     return "\n".join(lines)
+
+
+def beside(real: Sequence[Statistics], simulated: Sequence[Statistics]) -> str:
+    """In which measures real recordings lie within the range of the simulated houses, and in which they do not."""
+    if not real:
+        return "No real recordings are here, so the simulated houses stand alone and nothing vouches for them."
+    return "\n".join(f"- {_beside(one, simulated)}" for one in real)
+
+
+def _beside(real: Statistics, simulated: Sequence[Statistics]) -> str:
+    values = {measure: (measure.value(real), [measure.value(s) for s in simulated]) for measure in MEASURES}
+    known = {m: (own, others) for m, (own, others) in values.items() if not np.isnan([own, *others]).any()}
+    outside = [_apart(m, own, others) for m, (own, others) in known.items() if not min(others) <= own <= max(others)]
+    within = f"{len(known) - len(outside)} of {len(known)} measures lie within the range of the simulated houses"
+    unknown = [m.name for m in MEASURES if m not in known]
+    text = f"**{real.name}**: {within}."
+    if outside:
+        text += f" These do not: {'; '.join(outside)}."
+    if unknown:
+        text += f" Not to be compared, as one side has none: {', '.join(unknown)}."
+    return text
+
+
+def _apart(measure: Measure, own: float, others: Sequence[float]) -> str:
+    houses = span(others, measure.text).replace("-", "−")
+    return f"{measure.name} ({measure.shown(own)} {measure.unit}; houses {houses})"
 
 
 def best(summary: pd.DataFrame) -> str:

@@ -1,19 +1,25 @@
 """Chapter 1: what the packets, and the steps made of them, look like."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from tinyloc.data.house import House
+from tinyloc.data.house import STOREY_M, UPHILL, House, Room
+from tinyloc.data.radio import Environment, mean_level
 from tinyloc.data.splits import Fold
+from tinyloc.data.statistics import MOVING, Statistics
 from tinyloc.report.figures.style import COLOURS, FONT, GREY, colours, markers, matrix, panels, styled
 from tinyloc.report.home import Home
 
 PARTS = {"train": COLOURS[0], "validation": COLOURS[1], "test": COLOURS[2]}
-NEAR_NAME_M = 0.6  # on the plan
+# of the plans
+NEAR_NAME_M = 0.6
+NARROW_M = 2.5  # a room's name is turned where it is narrower
+PLAN_COLUMNS = 3
+MAP_M = 0.1  # between the points of a map
 FEWEST = 10  # steps behind a median
 # of a figure of segments and windows: where a row of it lies, in axis units
 SEGMENT_ROW, WINDOW_ROW, WINDOW_LANES = 1.2, 1.0, 8
@@ -53,32 +59,153 @@ def packets(homes: Sequence[Home], visits: int) -> Figure:
 
 @styled
 def house_plan(house: House) -> Figure:
-    """Rooms, walls with their doors, and gateways of the simulated house, to scale."""
-    figure, axes = panels(1, 4.6)
-    ax = axes[0, 0]
-    for axis, at, low, high in house.walls:
-        across, along = [at, at], [low, high]
-        ax.plot(*((across, along) if axis == 0 else (along, across)), color="black", lw=2.5, solid_capstyle="butt")
-    for room in house.rooms:
-        ax.text((room.x0 + room.x1) / 2, (room.y0 + room.y1) / 2, room.name, ha="center", va="center")
-    for name, (x, y) in house.gateways.items():
-        room = house.rooms[house.room_at(np.array([[x, y]]))[0]]
-        side = 1 if x < (room.x0 + room.x1) / 2 else -1  # the label lies towards the middle of the room
-        above = y - (room.y0 + room.y1) / 2
-        up = np.sign(above or 1) * (1 if abs(above) < NEAR_NAME_M else -1)  # off the wall, and off the room's name
-        ax.plot(x, y, marker="^", ms=9, color=COLOURS[3])
-        ax.annotate(
-            name,
-            (x, y),
-            (8 * side, 10 * up),
-            textcoords="offset points",
-            ha="left" if side > 0 else "right",
-            va="center",
-            fontsize=FONT - 1,
-            color=COLOURS[3],
+    """Rooms, walls with their doors, and gateways of one house, to scale, storey by storey."""
+    figure, axes = panels(house.storeys, 4.6)
+    for storey, ax in enumerate(axes[:, 0]):
+        _draw_storey(ax, house, storey, FONT)
+        for name, (x, y, z) in house.gateways.items():
+            if _storey(z) == storey:
+                _name_gateway(ax, house, name, x, y, storey)
+        ax.set(xlabel="x (m)", ylabel="y (m)")
+        if house.storeys > 1:
+            ax.set_title(f"storey {storey}")
+    return figure
+
+
+@styled
+def floor_plans(houses: Mapping[str, House]) -> Figure:
+    """Every storey of every house, all to one scale."""
+    storeys = [(name, storey) for name, house in houses.items() for storey in range(house.storeys)]
+    figure, axes = panels(-(-len(storeys) // PLAN_COLUMNS), 2.7, PLAN_COLUMNS)
+    far = max(max(room.x1, room.y1) for house in houses.values() for room in house.rooms)
+    for ax, (name, storey) in zip(axes.flat, storeys, strict=False):
+        house = houses[name]
+        _draw_storey(ax, house, storey, FONT - 4)
+        title = f"{name}, storey {storey}" if house.storeys > 1 else name
+        ax.set(xlim=(-0.3, 0.75 * far), ylim=(-0.3, far), title=title)
+        ax.tick_params(labelsize=FONT - 3)
+    for ax in axes.flat[len(storeys) :]:
+        ax.set_axis_off()
+    figure.supxlabel("x (m)", fontsize=FONT)
+    figure.supylabel("y (m)", fontsize=FONT)
+    return figure
+
+
+@styled
+def level_map(environment: Environment, gateway: str) -> Figure:
+    """Mean level of one gateway over the floors of its house, without the body: walls, floors and shadowing."""
+    house, channel = environment.house, environment.channel
+    number = list(house.gateways).index(gateway)
+    figure, axes = panels(1, 4.4, house.storeys)
+    ends = [max(end) for end in zip(*((room.x1, room.y1) for room in house.rooms), strict=True)]
+    x, y = (np.arange(0, end + MAP_M, MAP_M) for end in ends)
+    for storey, ax in enumerate(axes[0]):
+        place = _places(house, storey, np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2))
+        level = mean_level(environment, place)[:, number]
+        level[house.room_at(place) < 0] = np.nan
+        shown = ax.pcolormesh(
+            x, y, level.reshape(len(y), len(x)), cmap="viridis", vmin=-100, vmax=-40, shading="nearest", rasterized=True
         )
-    ax.set(xlabel="x (m)", ylabel="y (m)", aspect="equal")
+        _draw_storey(ax, house, storey, FONT - 2, {"color": "white", "alpha": 0.6, "lw": 0, "pad": 1})
+        ax.set(xlabel="x (m)", ylabel="y (m)" if storey == 0 else "")
+        if house.storeys > 1:
+            ax.set_title(f"storey {storey}")
+    bar = figure.colorbar(shown, ax=axes, location="bottom", shrink=0.7, pad=0.02)
+    half = f"{channel.sensitivity_dbm:g}".replace("-", "−")
+    bar.set_label(f"mean level at {gateway} (dBm); at {half} dBm half of the packets are lost")
+    return figure
+
+
+def _places(house: House, storey: int, xy: np.ndarray) -> np.ndarray:
+    """`xy` [P, 2] on the floor of a storey, or on the stairs -> [P, 3]."""
+    place = np.column_stack([xy, np.full(len(xy), storey * STOREY_M)])
+    for room in house.rooms:
+        if room.climbs and storey in room.storeys:
+            within = (xy >= (room.x0, room.y0)).all(1) & (xy <= (room.x1, room.y1)).all(1)
+            place[within, 2] = room.floor(xy[within])
+    return place
+
+
+def _draw_storey(ax: Axes, house: House, storey: int, size: float, box: dict | None = None) -> None:
+    """box: what lies under the names, where they would be lost on what is drawn below."""
+    for axis, at, low, high, bottom, _ in house.walls:
+        if _storey(bottom) == storey:
+            across, along = [at, at], [low, high]
+            ax.plot(*((across, along) if axis == 0 else (along, across)), color="black", lw=2, solid_capstyle="butt")
+    for room in house.rooms:
+        if storey not in room.storeys:
+            continue
+        x, y = (room.x0 + room.x1) / 2, (room.y0 + room.y1) / 2
+        width, depth = room.x1 - room.x0, room.y1 - room.y0
+        turned = 90 if width < min(depth, NARROW_M) else 0
+        ax.text(x, y, room.name, ha="center", va="center", rotation=turned, fontsize=size, bbox=box)
+        if room.climbs:
+            _draw_uphill(ax, room)
+    on_storey = [(x, y) for x, y, z in house.gateways.values() if _storey(z) == storey]
+    ax.plot(*zip(*on_storey, strict=True), "^", ms=0.6 * size, color=COLOURS[3])
+    ax.set_aspect("equal")
     ax.grid(False)
+
+
+def _draw_uphill(ax: Axes, room: Room) -> None:
+    """An arrow along the right edge of a flight."""
+    axis, way = UPHILL[room.climbs]
+    low, high = (room.x0, room.y0), (room.x1, room.y1)
+    start, end = [room.x1 - 0.25, room.y0 + 0.25], [room.x1 - 0.25, room.y0 + 0.25]
+    start[axis], end[axis] = (low[axis] + 0.3, high[axis] - 0.3)[::way]
+    ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "lw": 0.8})
+
+
+def _storey(z: float) -> int:
+    """Of an antenna or of the foot of a wall."""
+    return int(z / STOREY_M + 1e-6)
+
+
+def _name_gateway(ax: Axes, house: House, name: str, x: float, y: float, storey: int) -> None:
+    (number,) = house.room_at(np.array([[x, y, storey * STOREY_M]]))
+    room = house.rooms[number]
+    side = 1 if x < (room.x0 + room.x1) / 2 else -1  # the label lies towards the middle of the room
+    above = y - (room.y0 + room.y1) / 2
+    up = np.sign(above or 1) * (1 if abs(above) < NEAR_NAME_M else -1)  # off the wall, and off the room's name
+    ax.annotate(
+        name,
+        (x, y),
+        (8 * side, 10 * up),
+        textcoords="offset points",
+        ha="left" if side > 0 else "right",
+        va="center",
+        fontsize=FONT - 1,
+        color=COLOURS[3],
+    )
+
+
+@styled
+def statistics(found: Sequence[Statistics]) -> Figure:
+    """Strength, silence and movement of several data sets in four panels, a line or column of points each."""
+    figure, axes = panels(2, 2.9, 2)
+    (strength, silent), (runs, spectra) = axes
+    ink, shape = colours(s.name for s in found), markers(s.name for s in found)
+    for i, s in enumerate(found):
+        look = {"color": ink[s.name], "lw": 2.2 if i == 0 else 1.2, "zorder": 3 if i == 0 else 2}
+        values, count = np.unique(s.rssi, return_counts=True)
+        strength.plot(values, 100 * np.cumsum(count) / count.sum(), label=s.name, **look)
+        silent.plot(np.full(len(s.silent), i), 100 * s.silent, shape[s.name], color=ink[s.name], ms=5, alpha=0.7)
+        length = np.sort(s.runs)
+        runs.step(length, 100 * (1 - np.arange(len(length)) / len(length)), where="pre", **look)
+        for activity, style in (("sitting", ":"), (MOVING, "-")):
+            if activity in s.spectra:
+                spectrum = s.spectra[activity]
+                spectra.plot(spectrum.frequency[1:], spectrum.density[1:], style, **look)
+    strength.set(xlabel="RSSI (dBm)", ylabel="packets below (%)", title="strength")
+    silent.set(ylabel="silent seconds (%)", title="silence, a point a gateway", ylim=(0, 100))
+    silent.set_xticks(range(len(found)), [s.name.removeprefix("house ") for s in found])
+    runs.set(
+        xlabel="run of silence (s)", ylabel="runs as long (%)", xscale="log", yscale="log", title="runs of silence"
+    )
+    spectra.set(
+        xlabel="frequency (Hz)", ylabel="density (g²/Hz)", yscale="log", title="wrist: walking (line), sitting (dots)"
+    )
+    figure.legend(loc="outside lower center", ncols=len(found), frameon=False)
     return figure
 
 

@@ -33,7 +33,7 @@ SCORE_CODE = tuple(f"evaluation/{name}.py" for name in ("metrics", "statistics",
 FIT_CODE = (*DATA_CODE, "models", "training", *SCORE_CODE)
 EXPORT_CODE = (*FIT_CODE, "export", "device/tflm.py", "device/arena.py")
 DEVICE_CODE = ("aot", "device")
-ROBUSTNESS_CODE = (*FIT_CODE, "evaluation/robustness.py")
+ROBUSTNESS_CODE = (*FIT_CODE, "evaluation/conditions.py", "evaluation/robustness.py")
 
 # Between floats of the board, of the host and of TFLite Micro; integers must be equal.
 FLOAT_TOLERANCE = 1e-5
@@ -249,7 +249,7 @@ class Study:
     # ── robustness ───────────────────────────────────────────────────────────────────────────────
     def robustness(self, dataset: str, model: str, seed: int) -> Path:
         """`model` under every condition of the configuration's `robustness`: `robustness.json` beside its metrics."""
-        from tinyloc.evaluation import robustness
+        from tinyloc.evaluation import conditions, robustness
 
         inputs = self.robustness_inputs(model)
         trained = self._at_lengths(dataset, model, seed)
@@ -260,7 +260,7 @@ class Study:
         if path.is_file() and read_json(path).get("key") == key:
             return path
         prepared = self.prepared(dataset)
-        asked = robustness.conditions(self.config.robustness, prepared.gateways)
+        asked = conditions.conditions(self.config.robustness, prepared.gateways)
         names = [fold.name for fold in prepared.folds]
         jobs = [
             (
@@ -281,7 +281,7 @@ class Study:
             for fold in prepared.folds
         ]
         answers = self._each(f"{dataset} · {model} · robustness · seed {seed}", jobs)
-        found = robustness.summary(dict(zip(names, answers, strict=True)), asked, len(prepared.rooms))
+        found = conditions.summary([dict(zip(names, answers, strict=True))], asked, len(prepared.rooms))
         write_json(path, {"conditions": found, "key": key, "provenance": provenance.record()})
         return path
 

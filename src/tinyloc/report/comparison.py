@@ -51,7 +51,7 @@ def compare(folders: Iterable[Path], entry: str, against: str) -> Comparison:
 
 
 def pairs(
-    folders: Iterable[Path], against: str | None = None, together: Mapping[str, Sequence[str]] | None = None
+    folders: Iterable[Path], entry: str | None = None, together: Mapping[str, Sequence[str]] | None = None
 ) -> pd.DataFrame:
     """Every pair of entries on every data set, tested: dataset, entry, against, difference, low, high, p, p_holm,
     p_equivalent, p_least, n_units, verdict.
@@ -59,26 +59,25 @@ def pairs(
     Differences are `entry` minus `against` in fractions of macro F1. Holm's correction is for the pairs of a data set,
     for either question apart; `p_equivalent` is corrected, and `verdict` rests on corrected values alone. What each of
     them is: `tinyloc.evaluation.paired`.
-    against: compare every other entry with this one alone; fewer questions leave each of them more power.
+    entry: compare this one alone with every other; fewer questions leave each of them more power.
     together: more rows under these names, for several data sets as one question; their units are all resampled, each
     in its own data set.
     Raises InputError: two entries were not scored on the same units and seeds.
     """
     by_key = {key: units_of(seeds) for key, seeds in group(folders).items()}
     questions = {dataset: (dataset,) for dataset in dict.fromkeys(d for d, _ in by_key)} | dict(together or {})
-    tables = [_tested(name, by_key, datasets, against) for name, datasets in questions.items()]
+    tables = [_tested(name, by_key, datasets, entry) for name, datasets in questions.items()]
     return pd.concat([t for t in tables if len(t)], ignore_index=True) if any(map(len, tables)) else pd.DataFrame()
 
 
 def _tested(
-    name: str, by_key: Mapping[tuple[str, str], statistics.Units], datasets: Sequence[str], against: str | None
+    name: str, by_key: Mapping[tuple[str, str], statistics.Units], datasets: Sequence[str], only: str | None
 ) -> pd.DataFrame:
     """The pairs of entries that are in all of `datasets`, as one family of tests."""
     entries = [e for d, e in by_key if d == datasets[0] and all((other, e) in by_key for other in datasets)]
-    asked = [(a, b) for b, a in combinations(entries, 2)] if against is None else [(e, against) for e in entries]
     rows = []
-    for entry, other in asked:
-        if entry == other or other not in entries:
+    for entry, other in combinations(entries, 2) if only is None else ((only, e) for e in entries):
+        if entry == other or only not in {None, *entries}:
             continue
         for dataset in datasets:
             _require_pairs(dataset, entry, by_key[dataset, entry], other, by_key[dataset, other])

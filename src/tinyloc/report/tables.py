@@ -1,21 +1,23 @@
 """Tables of the book: from tidy frames to what a page shows, numbers rounded and with their units in the header."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from tinyloc.config import Training, Windows
 from tinyloc.data.windows import cut
+from tinyloc.evaluation import delay
 from tinyloc.report.home import Home
-from tinyloc.report.numbers import KB, kilobytes, percent, span
+from tinyloc.report.numbers import KB, kilobytes, percent, points, span
+from tinyloc.report.words import condition
 
 SCORE = "macro F1 (%), 95 % interval"
 
 
 def with_interval(row: pd.Series) -> str:
     """ "98.7 (97.9 – 99.3)" from macro_f1, low and high; without brackets where there is no interval."""
-    if np.isnan(row["low"]):
+    if pd.isna(row["low"]):
         return percent(row["macro_f1"])
     return f"{percent(row['macro_f1'])} ({percent(row['low'])} – {percent(row['high'])})"
 
@@ -161,3 +163,90 @@ def reference(beside: pd.DataFrame) -> pd.DataFrame:
             "agree": [verdict[found] for found in beside["agrees"]],
         }
     )
+
+
+def pairs(tests: pd.DataFrame) -> pd.DataFrame:
+    """Paired comparisons and what may be said of them. tests: as `comparison.pairs` gives it."""
+    return pd.DataFrame(
+        {
+            "data set": tests["dataset"],
+            "pair": [f"{row['entry']} − {row['against']}" for _, row in tests.iterrows()],
+            "difference (points), 95 % interval": [
+                _difference(*row) for row in zip(tests["difference"], tests["low"], tests["high"], strict=True)
+            ],
+            "p": [_p(p) for p in tests["p"]],
+            "p, Holm": [_p(p) for p in tests["p_holm"]],
+            "p of not equivalent, Holm": [_p(p) for p in tests["p_equivalent"]],
+            "units": tests["n_units"],
+            "the first is": [f"**{v}**" for v in tests["verdict"]],
+        }
+    )
+
+
+def delays(waits: pd.DataFrame, entries: Iterable[tuple[str, str]], bin_s: float) -> pd.DataFrame:
+    """How late a new room is said. waits: as `results.delays` gives it; entries: every (data set, model) to show."""
+    groups = {key: part for key, part in waits.groupby(["dataset", "entry"], sort=False)}
+    rows = []
+    for dataset, entry in entries:
+        part = groups.get((dataset, entry))
+        found = delay.summary(part["wait"].to_numpy(), part["unit"].tolist()) if part is not None else None
+        rows.append(
+            {
+                "data set": dataset,
+                "model": entry,
+                "changes of room": "0" if found is None else f"{found['changes']:,}",
+                "median delay (s)": _bounded(found and found["median_steps"], bin_s),
+                "90th percentile (s)": _bounded(found and found["p90_steps"], bin_s),
+                "never noticed (%)": _bounded(found and found["never_found"], 100),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def calibration(found: pd.DataFrame) -> pd.DataFrame:
+    """How honest probabilities are, mean over the seeds. found: as `results.calibrations` gives it."""
+    groups = found.groupby(["dataset", "entry", "probabilities"], sort=False)
+    rows = [
+        {
+            "data set": dataset,
+            "model": entry,
+            "taken as probability": source,
+            "expected calibration error (points)": f"{100 * part['ece'].mean():.1f}",
+            "negative log-likelihood (nats a window)": f"{part['nll'].mean():.3f}",
+        }
+        for (dataset, entry, source), part in groups
+    ]
+    header = ("data set", "model", "taken as probability")
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=header)
+
+
+def robustness(table: pd.DataFrame) -> pd.DataFrame:
+    """Points of macro F1 that each condition costs. table: as `results.robustness` gives it."""
+    return pd.DataFrame(
+        {
+            "data set": table["dataset"],
+            "model": table["entry"],
+            "condition": [condition(*row) for row in zip(table["kind"], table["value"], strict=True)],
+            SCORE: [with_interval(row) for _, row in table.iterrows()],
+            "lost (points), 95 % interval": [
+                _difference(*row) for row in zip(table["lost"], table["lost_low"], table["lost_high"], strict=True)
+            ],
+        }
+    )
+
+
+def _difference(value: float, low: float | None, high: float | None) -> str:
+    """ "+1.2 (−0.3 to +2.7)", in points; without brackets where there is no interval."""
+    return points(value) if pd.isna(low) else f"{points(value)} ({points(low)} to {points(high)})"
+
+
+def _p(p: float) -> str:
+    return "–" if np.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _bounded(found: Mapping | None, unit: float) -> str:
+    """A value with its interval; where it lies among the changes that were never noticed, it has no end."""
+    if found is None:
+        return "–"
+    value, low, high = ("∞" if found[n] is None else f"{unit * found[n]:.0f}" for n in ("value", "low", "high"))
+    return value if low == high == "∞" and value == "∞" else f"{value} ({low} – {high})"

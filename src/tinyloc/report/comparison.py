@@ -16,6 +16,12 @@ from tinyloc.evaluation import paired, statistics
 from tinyloc.report import results
 
 
+PAIRS = (
+    "dataset", "entry", "against", "difference", "low", "high", "p", "p_equivalent", "n_units", "p_least", "p_holm",
+    "verdict",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Comparison:
     """`entry` minus `against`, in fractions of macro F1."""
@@ -53,8 +59,7 @@ def compare(folders: Iterable[Path], entry: str, against: str) -> Comparison:
 def pairs(
     folders: Iterable[Path], entry: str | None = None, together: Mapping[str, Sequence[str]] | None = None
 ) -> pd.DataFrame:
-    """Every pair of entries on every data set, tested: dataset, entry, against, difference, low, high, p, p_holm,
-    p_equivalent, p_least, n_units, verdict.
+    """Every pair of entries on every data set, tested: a row each with the columns PAIRS.
 
     Differences are `entry` minus `against` in fractions of macro F1. Holm's correction is for the pairs of a data set,
     for either question apart; `p_equivalent` is corrected, and `verdict` rests on corrected values alone. What each of
@@ -67,7 +72,8 @@ def pairs(
     by_key = {key: units_of(seeds) for key, seeds in group(folders).items()}
     questions = {dataset: (dataset,) for dataset in dict.fromkeys(d for d, _ in by_key)} | dict(together or {})
     tables = [_tested(name, by_key, datasets, entry) for name, datasets in questions.items()]
-    return pd.concat([t for t in tables if len(t)], ignore_index=True) if any(map(len, tables)) else pd.DataFrame()
+    found = [table for table in tables if len(table)]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=PAIRS)
 
 
 def _tested(

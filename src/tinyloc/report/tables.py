@@ -59,7 +59,11 @@ def scores(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def recipe(models: Mapping[str, Training]) -> pd.DataFrame:
-    """How networks are trained, a column each, beside the study's own recipe (the defaults of the configuration)."""
+    """How networks are trained, a column each recipe, beside the study's own (the defaults of the configuration)."""
+    alike: dict[str, list[str]] = {}
+    for name, training in models.items():
+        alike.setdefault(training.model_dump_json(), []).append(name)
+    models = {", ".join(names): models[names[0]] for names in alike.values()}
     rows = {}
     for name, field in Training.model_fields.items():
         label = f"`{name}`" + (f" ({field.description})" if field.description else "")
@@ -221,18 +225,38 @@ def calibration(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def robustness(table: pd.DataFrame) -> pd.DataFrame:
-    """Points of macro F1 that each condition costs. table: as `results.robustness` gives it."""
-    return pd.DataFrame(
-        {
-            "data set": table["dataset"],
-            "model": table["entry"],
-            "condition": [condition(*row) for row in zip(table["kind"], table["value"], strict=True)],
-            SCORE: [with_interval(row) for _, row in table.iterrows()],
-            "lost (points), 95 % interval": [
-                _difference(*row) for row in zip(table["lost"], table["lost_low"], table["lost_high"], strict=True)
-            ],
-        }
+    """Points of macro F1 that each condition costs, a column each model. table: as `results.robustness` gives it."""
+    named = table.assign(
+        shown=[_difference(*row) for row in zip(table["lost"], table["lost_low"], table["lost_high"], strict=True)],
+        condition=[condition(*row) for row in zip(table["kind"], table["value"], strict=True)],
     )
+    return _crossed(named, ["dataset", "condition"], "entry", "shown")
+
+
+def verdicts(tests: pd.DataFrame) -> pd.DataFrame:
+    """What may be said of every pair, the entry of the row against that of the column.
+
+    tests: as `comparison.pairs` gives it.
+    """
+    named = tests.assign(
+        shown=[f"{v} ({points(d)})" for v, d in zip(tests["verdict"], tests["difference"], strict=True)]
+    )
+    return _crossed(named, ["dataset", "entry"], "against", "shown")
+
+
+def _crossed(table: pd.DataFrame, rows: list[str], columns: str, shown: str) -> pd.DataFrame:
+    """`shown` by `rows` (down) and `columns` (across), both in the order in which they come; a dash where it is not."""
+    groups = table.groupby(rows, sort=False)
+    across = list(dict.fromkeys(table[columns]))
+    cells = [
+        {
+            "data set": key[0],
+            rows[1].replace("entry", "model"): key[1],
+            **dict(zip(part[columns], part[shown], strict=True)),
+        }
+        for key, part in groups
+    ]
+    return pd.DataFrame(cells, columns=["data set", rows[1].replace("entry", "model"), *across]).fillna("–")
 
 
 def _difference(value: float, low: float | None, high: float | None) -> str:

@@ -85,9 +85,9 @@ def better(tests: pd.DataFrame, dataset: str, entry: str, against: str) -> str:
 
 def _pair(tests: pd.DataFrame, dataset: str, entry: str, against: str) -> tuple[pd.Series, int]:
     """The row of a pair, and -1 where it stands the other way round."""
-    here = tests[tests["dataset"] == dataset] if len(tests) else tests
+    here = tests[tests["dataset"] == dataset]
     for sign, (a, b) in {1: (entry, against), -1: (against, entry)}.items():
-        found = here[(here["entry"] == a) & (here["against"] == b)] if len(here) else here
+        found = here[(here["entry"] == a) & (here["against"] == b)]
         if len(found):
             return found.iloc[0], sign
     raise InputError(f"{dataset}: {entry!r} and {against!r} were not tested against each other")

@@ -71,8 +71,9 @@ Answers = Mapping[str, Mapping[str, Predictions]]  # by fold, and by the name of
 
 
 def summary(runs: Sequence[Answers], asked: Sequence[Condition], n_rooms: int) -> list[dict]:
-    """What `robustness.json` holds: a row a condition, with kind, value, macro F1 (mean, low, high), and what it lost
-    against the undisturbed run of its kind (paired, with its interval).
+    """What `robustness.json` holds: a row a condition, with kind, value, macro F1 (mean, low, high), what it lost
+    against the reference of its kind (paired, with its interval), and whether it is a reference itself: nothing
+    dropped, or the longest window.
 
     runs: the answers of every seed.
     """
@@ -80,11 +81,18 @@ def summary(runs: Sequence[Answers], asked: Sequence[Condition], n_rooms: int) -
     longest = max((c for c in asked if c.kind == LENGTH), key=lambda c: c.value, default=None)
     rows = []
     for condition, found in counted.items():
-        clean = counted[longest if condition.kind == LENGTH else CLEAN]
+        reference = longest if condition.kind == LENGTH else CLEAN
         sizes = len(found.names), found.n_seeds
-        score = statistics.interval(found.score, *sizes)
-        lost = statistics.interval(lambda u, k, a=clean, b=found: a.score(u, k) - b.score(u, k), *sizes)
-        rows.append({"kind": condition.kind, "value": condition.value, "macro_f1": _none(score), "lost": _none(lost)})
+        lost = statistics.interval(lambda u, k, a=counted[reference], b=found: a.score(u, k) - b.score(u, k), *sizes)
+        rows.append(
+            {
+                "kind": condition.kind,
+                "value": condition.value,
+                "reference": condition == reference,
+                "macro_f1": _none(statistics.interval(found.score, *sizes)),
+                "lost": _none(lost),
+            }
+        )
     return rows
 
 

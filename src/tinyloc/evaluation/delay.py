@@ -32,6 +32,11 @@ def delays(
     return order[begin], waited
 
 
+def quantile(waited: np.ndarray, q: float) -> float:
+    """The smallest delay that a share q of the changes [C] does not exceed: one that occurred, and perhaps inf."""
+    return float(np.quantile(waited, q, method="inverted_cdf"))
+
+
 def summary(waited: np.ndarray, unit: Sequence[str]) -> dict:
     """What `metrics.json` says of the delays [C] of changes in the units [C], each with a 95 % interval over units.
 
@@ -49,7 +54,7 @@ def summary(waited: np.ndarray, unit: Sequence[str]) -> dict:
         times = (drawn[:, :, None] == np.arange(len(names))).sum(1)
         return times @ counts
 
-    def quantile(q: float) -> dict:
+    def quantiles(q: float) -> dict:
         def of(drawn: np.ndarray, _: np.ndarray) -> np.ndarray:
             below = resampled(drawn).cumsum(-1)
             return support[(below >= q * below[:, -1:]).argmax(-1)]
@@ -62,8 +67,8 @@ def summary(waited: np.ndarray, unit: Sequence[str]) -> dict:
 
     return {
         "changes": len(waited),
-        "median_steps": quantile(0.5),
-        "p90_steps": quantile(0.9),
+        "median_steps": quantiles(0.5),
+        "p90_steps": quantiles(0.9),
         "never_found": _finite(statistics.interval(never, len(names))),
     }
 

@@ -15,7 +15,6 @@ from tinyloc.errors import InputError
 from tinyloc.evaluation import paired, statistics
 from tinyloc.report import results
 
-
 PAIRS = (
     "dataset", "entry", "against", "difference", "low", "high", "p", "p_equivalent", "n_units", "p_least", "p_holm",
     "verdict",

@@ -20,7 +20,9 @@ from tinyloc.evaluation import conditions, delay, statistics
 from tinyloc.files import read_json
 from tinyloc.training.predictions import read_predictions
 
-ROBUSTNESS = ("dataset", "entry", "kind", "value", "macro_f1", "low", "high", "lost", "lost_low", "lost_high")
+ROBUSTNESS = (
+    "dataset", "entry", "kind", "value", "reference", "macro_f1", "low", "high", "lost", "lost_low", "lost_high",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def calibrations(folders: Iterable[Path]) -> pd.DataFrame:
 
 
 def robustness(paths: Iterable[Path]) -> pd.DataFrame:
-    """One row a condition, over all seeds: dataset, entry, kind, value, macro_f1, low, high, lost, lost_low, lost_high.
+    """One row a condition, over all seeds, with the columns ROBUSTNESS.
 
     paths: of `Study.robustness`. What the conditions are: `tinyloc.evaluation.conditions`.
     """
@@ -153,6 +155,7 @@ def _flat(condition: dict) -> dict:
     return {
         "kind": condition["kind"],
         "value": condition["value"],
+        "reference": condition["reference"],
         "macro_f1": score["mean"],
         "low": score["low"],
         "high": score["high"],

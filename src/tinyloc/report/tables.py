@@ -226,9 +226,10 @@ def calibration(found: pd.DataFrame) -> pd.DataFrame:
 
 def robustness(table: pd.DataFrame) -> pd.DataFrame:
     """Points of macro F1 that each condition costs, a column each model. table: as `results.robustness` gives it."""
-    named = table.assign(
-        shown=[_difference(*row) for row in zip(table["lost"], table["lost_low"], table["lost_high"], strict=True)],
-        condition=[condition(*row) for row in zip(table["kind"], table["value"], strict=True)],
+    cost = table[~table["reference"].astype(bool)]
+    named = cost.assign(
+        shown=[_difference(*row) for row in zip(cost["lost"], cost["lost_low"], cost["lost_high"], strict=True)],
+        condition=[condition(*row) for row in zip(cost["kind"], cost["value"], strict=True)],
     )
     return _crossed(named, ["dataset", "condition"], "entry", "shown")
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tinyloc.errors import InputError
+from tinyloc.evaluation import delay
 from tinyloc.evaluation.conditions import DEAD, DROPPED
 from tinyloc.evaluation.paired import ALPHA, BETTER, EQUIVALENT, MARGIN, UNDECIDED, WORSE
 from tinyloc.report.claims import CLOCK_HZ
@@ -113,7 +114,7 @@ def verdicts(tests: pd.DataFrame) -> str:
             else:
                 said.append(f"between {ours} and {theirs} it is undecided")
         units, least = part["n_units"].iloc[0], part["p_least"].iloc[0] * len(part)
-        power = f"{units} units, {len(part)} pairs"
+        power = f"{units} units, {len(part)} pair{'s' if len(part) > 1 else ''}"
         if part["p"].isna().all():
             power += ": with a single unit nothing can be tested"
         elif least >= ALPHA:
@@ -124,20 +125,25 @@ def verdicts(tests: pd.DataFrame) -> str:
 
 
 def notice(waits: pd.DataFrame, bin_s: float) -> str:
-    """How many changes of room there were, and which model is left behind most. waits: see `results.delays`."""
+    """How many changes of room there were, and when half of them were noticed. waits: as `results.delays` gives it."""
     if len(waits) == 0:
         return "- In these data nobody changes rooms within a segment, so there is no delay to measure."
     lines = []
     for dataset, part in waits.groupby("dataset", sort=False):
-        median = part.groupby("entry", sort=False)["wait"].median()
-        never = np.isinf(part["wait"]).groupby(part["entry"], sort=False).mean()
-        spans = span(bin_s * median[np.isfinite(median)]) if np.isfinite(median).any() else "∞"
+        by_entry = part.groupby("entry", sort=False)["wait"]
+        never = by_entry.agg(lambda wait: np.isinf(wait).mean())
+        half = [_half(entry, bin_s * delay.quantile(wait.to_numpy(), 0.5)) for entry, wait in by_entry]
+        changes = span(part.groupby(["entry", "seed"]).size())
         lines.append(
-            f"- **{dataset}**: {len(part) // len(median)} changes of room for every model; the median delay is {spans} "
-            f"s, and {percent(never.min())} % ({never.idxmin()}) to {percent(never.max())} % ({never.idxmax()}) of the "
-            "changes are over before they are noticed."
+            f"- **{dataset}**: {changes} changes of room. Half of them were noticed within {', '.join(half)}. Never "
+            f"noticed while they lasted: {percent(never.min())} % ({never.idxmin()}) to {percent(never.max())} % "
+            f"({never.idxmax()})."
         )
     return "\n".join(lines)
+
+
+def _half(entry: str, seconds: float) -> str:
+    return f"{seconds:.0f} s ({entry})" if np.isfinite(seconds) else f"no time at all ({entry}: most were missed)"
 
 
 def honesty(found: pd.DataFrame) -> str:
@@ -160,7 +166,8 @@ def fragility(table: pd.DataFrame) -> str:
         return "- No model of this profile was disturbed; `robustness` in its configuration says which would be."
     lines = []
     for (dataset, entry), part in table.groupby(["dataset", "entry"], sort=False):
-        worst = [part.loc[rows["lost"].astype(float).idxmax()] for _, rows in part.groupby("kind", sort=False)]
+        kinds = part[~part["reference"].astype(bool)].groupby("kind", sort=False)
+        worst = [part.loc[rows["lost"].astype(float).idxmax()] for _, rows in kinds]
         said = ", ".join(f"{condition(row['kind'], row['value'])} {points(row['lost'])}" for row in worst)
         lines.append(f"- **{dataset}**, {entry}: points of macro F1 lost at worst, kind by kind: {said}.")
     return "\n".join(lines)

@@ -113,7 +113,7 @@ def disturbed(table: pd.DataFrame) -> Figure:
             for i, entry in enumerate(entries):
                 curve = shown[shown["entry"] == entry]
                 # side by side, so that no interval hides another
-                x = scale * curve["value"].astype(float) + (i - len(entries) / 2) * 0.012 * _range(
+                x = scale * curve["value"].astype(float) + (i - (len(entries) - 1) / 2) * 0.012 * _range(
                     scale * shown["value"]
                 )
                 ax.vlines(

@@ -304,7 +304,8 @@ class Study:
         own = self.fit(dataset, model, seed)
         lengths = {self.config.windows.length, *self.config.robustness.window_lengths}
         settings = self._model(model)
-        if not isinstance(settings, configuration.Neural) or isinstance(settings, configuration.MambaModel):
+        streams = hasattr(settings, "train_length")  # its training windows have a length of their own
+        if streams or not isinstance(settings, configuration.Neural):
             return dict.fromkeys(lengths, own)
         return {
             length: own if length == self.config.windows.length else self._at(length).fit(dataset, model, seed)

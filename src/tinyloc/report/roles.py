@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tinyloc.config import Config, ForestModel, MambaModel, MdcsaModel
+from tinyloc.config import Config, ForestModel, MambaModel, MdcsaModel, Model
 from tinyloc.errors import InputError
 
 
@@ -30,16 +30,11 @@ def teacher(config: Config) -> str:
 
 
 def rivals(config: Config) -> list[str]:
-    """What a practitioner would try before the study's two families: all models of other families.
+    """What a practitioner would try before the study's two families: all models of other families that have no teacher.
 
     Raises InputError: there are none.
     """
-    known = {teacher(config)}
-    found = [
-        name
-        for name, model in config.models.items()
-        if not isinstance(model, MdcsaModel | MambaModel) and name not in known
-    ]
+    found = [name for name, model in config.models.items() if _is_other(model) and name != teacher(config)]
     if not found:
         raise InputError(
             f"profile {config.name!r}: nothing to compare with; add a model of family forest or neighbours"
@@ -55,7 +50,7 @@ def of(config: Config) -> Roles:
     exported = [(export.model, kind) for export in config.exports for kind in export.kinds]
     int8 = [f"{model}.{kind}" for model, kind in exported if kind == "int8"]
     mamba = [f"{model}.{kind}" for model, kind in exported if isinstance(config.models[model], MambaModel)]
-    others = [name for name, model in config.models.items() if not isinstance(model, MdcsaModel | MambaModel)]
+    others = [name for name, model in config.models.items() if _is_other(model)]
     forests = [name for name in others if isinstance(config.models[name], ForestModel)]
     return Roles(
         teacher=teacher(config),
@@ -63,3 +58,7 @@ def of(config: Config) -> Roles:
         compressed=next(iter(int8), usual.compressed),
         compact=next(iter(mamba), usual.compact),
     )
+
+
+def _is_other(model: Model) -> bool:
+    return not isinstance(model, MdcsaModel | MambaModel) and getattr(model, "distillation", None) is None

@@ -9,8 +9,8 @@ from tinyloc.config import Config
 from tinyloc.errors import InputError
 from tinyloc.evaluation import calibration, delay
 from tinyloc.evaluation.conditions import DEAD, DROPPED, LENGTH
-from tinyloc.report import comparison, results, roles, tables, words
-from tinyloc.report.figures import trust
+from tinyloc.report import comparison, results, roles, trust
+from tinyloc.report.figures import evidence
 
 MANY = {"living": tuple(f"living-{i}" for i in range(8))}
 
@@ -52,37 +52,37 @@ def test_other_seeds_do_not_pair(tmp_path):
 
 def test_a_lone_entry_has_no_pairs(tmp_path):
     tests = comparison.pairs([write_result(tmp_path, "shib", "a", 0.9)])
-    assert len(tests) == 0 and list(tables.verdicts(tests).columns) == ["data set", "model"]
-    assert words.verdicts(tests) == ""
+    assert len(tests) == 0 and list(trust.verdicts_table(tests).columns) == ["data set", "model"]
+    assert trust.verdicts(tests) == ""
 
 
 def test_better_is_said_either_way_round_and_never_without_a_test(folders):
     tests = comparison.pairs(folders)
-    said = words.better(tests, "house", "good", "bad")
+    said = trust.better(tests, "house", "good", "bad")
     assert said.startswith("good is better than bad by ") and "(p = 0.023)" in said
     with pytest.raises(InputError, match=r"house: nothing backs that 'bad' is better than 'good'.*worse"):
-        words.better(tests, "house", "bad", "good")
+        trust.better(tests, "house", "bad", "good")
     with pytest.raises(InputError, match=r"nothing backs that 'good' is better than 'twin'.*equivalent"):
-        words.better(tests, "house", "good", "twin")
+        trust.better(tests, "house", "good", "twin")
     with pytest.raises(InputError, match="house: 'good' and 'nobody' were not tested"):
-        words.better(tests, "house", "good", "nobody")
+        trust.better(tests, "house", "good", "nobody")
 
 
 def test_verdicts_in_words(folders, tmp_path):
-    text = words.verdicts(comparison.pairs(folders, entry="good"))
+    text = trust.verdicts(comparison.pairs(folders, entry="good"))
     assert "- **house** (8 units, 2 pairs): good is better than bad by" in text
     assert "good and twin are equivalent within 1 point" in text
     few = [write_result(tmp_path / "few", "shib", e, s) for e, s in (("a", 0.9), ("b", 0.5))]
     assert len(SHIB) == 4
-    assert "corrected, is 0.125, so that no difference" in words.verdicts(comparison.pairs(few))
+    assert "corrected, is 0.125, so that no difference" in trust.verdicts(comparison.pairs(few))
 
 
 def test_the_table_of_pairs_has_its_numbers(folders):
-    table = tables.pairs(comparison.pairs(folders, entry="good"))
+    table = trust.pairs_table(comparison.pairs(folders, entry="good"))
     assert list(table["pair"]) == ["good − bad", "good − twin"] * 2
     assert list(table["the first is"].iloc[:2]) == ["**better**", "**equivalent**"]
     assert table["p"].iloc[0] == "0.008" and table["p, Holm"].iloc[0] == "0.016"
-    crossed = tables.verdicts(comparison.pairs(folders))
+    crossed = trust.verdicts_table(comparison.pairs(folders))
     assert list(crossed.columns) == ["data set", "model", "good", "twin"]
     assert crossed.iloc[1].tolist() == ["house", "good", "–", "equivalent (0.0)"]
 
@@ -91,16 +91,16 @@ def test_delays_are_counted_and_never_is_shown_as_endless(folders):
     waits = results.delays(folders)
     # three rooms a recording, one after the other
     assert waits.groupby(["dataset", "entry"]).size().eq(2 * 8).all()
-    table = tables.delays(waits, [("house", "good"), ("shib", "good")], bin_s=2.0)
+    table = trust.delay_table(waits, [("house", "good"), ("shib", "good")], bin_s=2.0)
     good = waits.query("dataset == 'house' and entry == 'good'")["wait"].to_numpy()
     assert table["changes of room"].tolist() == ["16", "0"]
     assert table["median delay (s)"].iloc[0].startswith(f"{2 * delay.quantile(good, 0.5):.0f} (")
     assert table["median delay (s)"].iloc[1] == "–"
     missed = waits.assign(wait=np.inf)
-    assert set(tables.delays(missed, [("house", "good")], 1.0)["median delay (s)"]) == {"∞"}
-    assert "no time at all (bad: most were missed)" in words.notice(missed, 1.0)
-    assert "house**: 16 changes of room." in words.notice(waits, 1.0)
-    assert "no delay" in words.notice(waits.iloc[:0], 1.0)
+    assert set(trust.delay_table(missed, [("house", "good")], 1.0)["median delay (s)"]) == {"∞"}
+    assert "no time at all (bad: most were missed)" in trust.notice(missed, 1.0)
+    assert "house**: 16 changes of room." in trust.notice(waits, 1.0)
+    assert "no delay" in trust.notice(waits.iloc[:0], 1.0)
 
 
 @pytest.fixture
@@ -114,10 +114,10 @@ def calibrated():
 
 
 def test_probabilities_in_words_and_numbers(calibrated):
-    table = tables.calibration(calibrated)
+    table = trust.calibration_table(calibrated)
     assert table["expected calibration error (points)"].item() == f"{100 * calibrated['ece'].item():.1f}"
-    assert "teacher: " in words.honesty(calibrated) and "too sure by" in words.honesty(calibrated)
-    assert len(tables.calibration(calibrated.iloc[:0])) == 0
+    assert "teacher: " in trust.honesty(calibrated) and "too sure by" in trust.honesty(calibrated)
+    assert len(trust.calibration_table(calibrated.iloc[:0])) == 0
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def fragile():
 
 
 def test_disturbances_in_words_and_numbers(fragile):
-    table = tables.robustness(fragile)
+    table = trust.robustness_table(fragile)
     assert list(table.columns) == ["data set", "condition", "forest", "mamba"]
     assert list(table["condition"]) == [
         "60 % of the packets lost",
@@ -147,26 +147,26 @@ def test_disturbances_in_words_and_numbers(fragile):
         "windows of 5 steps",
     ]
     assert table["forest"].tolist()[0] == "+10.0 (+9.0 to +11.0)"
-    said = words.fragility(fragile).splitlines()[0]
+    said = trust.fragility(fragile).splitlines()[0]
     assert "80 % of the packets lost +30.0, hall dead +5.0, windows of 5 steps −2.0" in said
-    assert "was disturbed" in words.fragility(fragile.iloc[:0]) and len(tables.robustness(fragile.iloc[:0])) == 0
+    assert "was disturbed" in trust.fragility(fragile.iloc[:0]) and len(trust.robustness_table(fragile.iloc[:0])) == 0
 
 
 def test_every_figure_draws_what_it_is_given_and_says_so_where_that_is_nothing(folders, calibrated, fragile):
-    pairs = trust.pairs(comparison.pairs(folders, entry="good"))
+    pairs = evidence.pairs(comparison.pairs(folders, entry="good"))
     assert [ax.get_title(loc="left") for ax in pairs.axes] == ["house", "cabin"]
     waits = results.delays(folders)
-    curves = trust.delays(waits, 1.0).axes[0].get_lines()
+    curves = evidence.delays(waits, 1.0).axes[0].get_lines()
     last = {line.get_label(): line.get_ydata()[-1] for line in curves if not line.get_label().startswith("_")}
     good = waits.query("dataset == 'house' and entry == 'good'")["wait"]
     assert last["good"] == pytest.approx(100 * (good <= 60).mean())
-    assert len(trust.reliability(calibrated).axes) == 1
-    assert len(trust.disturbed(fragile).axes) == 2 and len(trust.dead_gateways(fragile).axes) == 1
+    assert len(evidence.reliability(calibrated).axes) == 1
+    assert len(evidence.disturbed(fragile).axes) == 2 and len(evidence.dead_gateways(fragile).axes) == 1
     for drawn in (
-        trust.delays(waits.iloc[:0], 1.0),
-        trust.reliability(calibrated.iloc[:0]),
-        trust.disturbed(fragile.iloc[:0]),
-        trust.dead_gateways(fragile.iloc[:0]),
+        evidence.delays(waits.iloc[:0], 1.0),
+        evidence.reliability(calibrated.iloc[:0]),
+        evidence.disturbed(fragile.iloc[:0]),
+        evidence.dead_gateways(fragile.iloc[:0]),
     ):
         assert drawn.axes == [] and len(drawn.texts) == 1
 

@@ -1,23 +1,21 @@
 """Tables of the book: from tidy frames to what a page shows, numbers rounded and with their units in the header."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from tinyloc.config import Training, Windows
 from tinyloc.data.windows import cut
-from tinyloc.evaluation import delay
 from tinyloc.report.home import Home
-from tinyloc.report.numbers import KB, kilobytes, percent, points, span
-from tinyloc.report.words import condition
+from tinyloc.report.numbers import KB, kilobytes, percent, span
 
 SCORE = "macro F1 (%), 95 % interval"
 
 
 def with_interval(row: pd.Series) -> str:
     """ "98.7 (97.9 – 99.3)" from macro_f1, low and high; without brackets where there is no interval."""
-    if pd.isna(row["low"]):
+    if np.isnan(row["low"]):
         return percent(row["macro_f1"])
     return f"{percent(row['macro_f1'])} ({percent(row['low'])} – {percent(row['high'])})"
 
@@ -167,111 +165,3 @@ def reference(beside: pd.DataFrame) -> pd.DataFrame:
             "agree": [verdict[found] for found in beside["agrees"]],
         }
     )
-
-
-def pairs(tests: pd.DataFrame) -> pd.DataFrame:
-    """Paired comparisons and what may be said of them. tests: as `comparison.pairs` gives it."""
-    return pd.DataFrame(
-        {
-            "data set": tests["dataset"],
-            "pair": [f"{row['entry']} − {row['against']}" for _, row in tests.iterrows()],
-            "difference (points), 95 % interval": [
-                _difference(*row) for row in zip(tests["difference"], tests["low"], tests["high"], strict=True)
-            ],
-            "p": [_p(p) for p in tests["p"]],
-            "p, Holm": [_p(p) for p in tests["p_holm"]],
-            "p of not equivalent, Holm": [_p(p) for p in tests["p_equivalent"]],
-            "units": tests["n_units"],
-            "the first is": [f"**{v}**" for v in tests["verdict"]],
-        }
-    )
-
-
-def delays(waits: pd.DataFrame, entries: Iterable[tuple[str, str]], bin_s: float) -> pd.DataFrame:
-    """How late a new room is said. waits: as `results.delays` gives it; entries: every (data set, model) to show."""
-    groups = {key: part for key, part in waits.groupby(["dataset", "entry"], sort=False)}
-    rows = []
-    for dataset, entry in entries:
-        part = groups.get((dataset, entry))
-        found = delay.summary(part["wait"].to_numpy(), part["unit"].tolist()) if part is not None else None
-        rows.append(
-            {
-                "data set": dataset,
-                "model": entry,
-                "changes of room": "0" if found is None else f"{found['changes']:,}",
-                "median delay (s)": _bounded(found and found["median_steps"], bin_s),
-                "90th percentile (s)": _bounded(found and found["p90_steps"], bin_s),
-                "never noticed (%)": _bounded(found and found["never_found"], 100),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def calibration(found: pd.DataFrame) -> pd.DataFrame:
-    """How honest probabilities are, mean over the seeds. found: as `results.calibrations` gives it."""
-    groups = found.groupby(["dataset", "entry", "probabilities"], sort=False)
-    rows = [
-        {
-            "data set": dataset,
-            "model": entry,
-            "taken as probability": source,
-            "expected calibration error (points)": f"{100 * part['ece'].mean():.1f}",
-            "negative log-likelihood (nats a window)": f"{part['nll'].mean():.3f}",
-        }
-        for (dataset, entry, source), part in groups
-    ]
-    header = ("data set", "model", "taken as probability")
-    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=header)
-
-
-def robustness(table: pd.DataFrame) -> pd.DataFrame:
-    """Points of macro F1 that each condition costs, a column each model. table: as `results.robustness` gives it."""
-    cost = table[~table["reference"].astype(bool)]
-    named = cost.assign(
-        shown=[_difference(*row) for row in zip(cost["lost"], cost["lost_low"], cost["lost_high"], strict=True)],
-        condition=[condition(*row) for row in zip(cost["kind"], cost["value"], strict=True)],
-    )
-    return _crossed(named, ["dataset", "condition"], "entry", "shown")
-
-
-def verdicts(tests: pd.DataFrame) -> pd.DataFrame:
-    """What may be said of every pair, the entry of the row against that of the column.
-
-    tests: as `comparison.pairs` gives it.
-    """
-    named = tests.assign(
-        shown=[f"{v} ({points(d)})" for v, d in zip(tests["verdict"], tests["difference"], strict=True)]
-    )
-    return _crossed(named, ["dataset", "entry"], "against", "shown")
-
-
-def _crossed(table: pd.DataFrame, rows: list[str], columns: str, shown: str) -> pd.DataFrame:
-    """`shown` by `rows` (down) and `columns` (across), both in the order in which they come; a dash where it is not."""
-    groups = table.groupby(rows, sort=False)
-    across = list(dict.fromkeys(table[columns]))
-    cells = [
-        {
-            "data set": key[0],
-            rows[1].replace("entry", "model"): key[1],
-            **dict(zip(part[columns], part[shown], strict=True)),
-        }
-        for key, part in groups
-    ]
-    return pd.DataFrame(cells, columns=["data set", rows[1].replace("entry", "model"), *across]).fillna("–")
-
-
-def _difference(value: float, low: float | None, high: float | None) -> str:
-    """ "+1.2 (−0.3 to +2.7)", in points; without brackets where there is no interval."""
-    return points(value) if pd.isna(low) else f"{points(value)} ({points(low)} to {points(high)})"
-
-
-def _p(p: float) -> str:
-    return "–" if np.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _bounded(found: Mapping | None, unit: float) -> str:
-    """A value with its interval; where it lies among the changes that were never noticed, it has no end."""
-    if found is None:
-        return "–"
-    value, low, high = ("∞" if found[n] is None else f"{unit * found[n]:.0f}" for n in ("value", "low", "high"))
-    return value if low == high == "∞" and value == "∞" else f"{value} ({low} – {high})"

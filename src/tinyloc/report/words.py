@@ -5,16 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from tinyloc.errors import InputError
-from tinyloc.evaluation import delay
-from tinyloc.evaluation.conditions import DEAD, DROPPED
-from tinyloc.evaluation.paired import ALPHA, BETTER, EQUIVALENT, MARGIN, UNDECIDED, WORSE
 from tinyloc.report.claims import CLOCK_HZ
 from tinyloc.report.comparison import Comparison
 from tinyloc.report.home import Home
 from tinyloc.report.numbers import KB, kilobytes, percent, points, span
 
-OPPOSITE = {BETTER: WORSE, WORSE: BETTER, EQUIVALENT: EQUIVALENT, UNDECIDED: UNDECIDED}
 NEAR_S = 10  # seconds around a change of room that count as the transition
 
 
@@ -67,117 +62,6 @@ def difference(comparison: Comparison) -> str:
             found = f"{_leads(row['mean'], ours, theirs)}; {_certainty(row, len(units), comparison)}"
         lines.append(f"- **{row['dataset']}**: {found}.")
     return "\n".join(lines)
-
-
-def better(tests: pd.DataFrame, dataset: str, entry: str, against: str) -> str:
-    """ "a is better than b by 1.2 points (p = 0.004)": the one way in which a chapter calls a model better.
-
-    tests: as `comparison.pairs` gives it; the pair may stand in it either way round.
-    Raises InputError: nothing in the tests backs the sentence; the line says what they found instead.
-    """
-    row, sign = _pair(tests, dataset, entry, against)
-    if {1: row["verdict"], -1: OPPOSITE[row["verdict"]]}[sign] != BETTER:
-        raise InputError(
-            f"{dataset}: nothing backs that {entry!r} is better than {against!r}; the paired test says "
-            f"{row['entry']} against {row['against']}: {row['verdict']}"
-        )
-    return f"{entry} is better than {against} by {percent(abs(row['difference']))} points ({_p(row['p_holm'])})"
-
-
-def _pair(tests: pd.DataFrame, dataset: str, entry: str, against: str) -> tuple[pd.Series, int]:
-    """The row of a pair, and -1 where it stands the other way round."""
-    here = tests[tests["dataset"] == dataset]
-    for sign, (a, b) in {1: (entry, against), -1: (against, entry)}.items():
-        found = here[(here["entry"] == a) & (here["against"] == b)]
-        if len(found):
-            return found.iloc[0], sign
-    raise InputError(f"{dataset}: {entry!r} and {against!r} were not tested against each other")
-
-
-def _p(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-
-
-def verdicts(tests: pd.DataFrame) -> str:
-    """What the tests of each data set allow to say, and the least p that so few units could have given."""
-    lines = []
-    for dataset, part in tests.groupby("dataset", sort=False):
-        said = []
-        for _, row in part.iterrows():
-            ours, theirs = row["entry"], row["against"]
-            if row["verdict"] == BETTER:
-                said.append(better(tests, dataset, ours, theirs))
-            elif row["verdict"] == WORSE:
-                said.append(better(tests, dataset, theirs, ours))
-            elif row["verdict"] == EQUIVALENT:
-                said.append(f"{ours} and {theirs} are equivalent within {100 * MARGIN:g} point")
-            else:
-                said.append(f"between {ours} and {theirs} it is undecided")
-        units, least = part["n_units"].iloc[0], part["p_least"].iloc[0] * len(part)
-        power = f"{units} units, {len(part)} pair{'s' if len(part) > 1 else ''}"
-        if part["p"].isna().all():
-            power += ": with a single unit nothing can be tested"
-        elif least >= ALPHA:
-            power += f": the smallest p that so few units can give, corrected, is {min(least, 1):.3f}, so that no "
-            power += "difference, however plain, could count as certain"
-        lines.append(f"- **{dataset}** ({power}): {'; '.join(said)}.")
-    return "\n".join(lines)
-
-
-def notice(waits: pd.DataFrame, bin_s: float) -> str:
-    """How many changes of room there were, and when half of them were noticed. waits: as `results.delays` gives it."""
-    if len(waits) == 0:
-        return "- In these data nobody changes rooms within a segment, so there is no delay to measure."
-    lines = []
-    for dataset, part in waits.groupby("dataset", sort=False):
-        by_entry = part.groupby("entry", sort=False)["wait"]
-        never = by_entry.agg(lambda wait: np.isinf(wait).mean())
-        half = [_half(entry, bin_s * delay.quantile(wait.to_numpy(), 0.5)) for entry, wait in by_entry]
-        changes = span(part.groupby(["entry", "seed"]).size())
-        lines.append(
-            f"- **{dataset}**: {changes} changes of room. Half of them were noticed within {', '.join(half)}. Never "
-            f"noticed while they lasted: {percent(never.min())} % ({never.idxmin()}) to {percent(never.max())} % "
-            f"({never.idxmax()})."
-        )
-    return "\n".join(lines)
-
-
-def _half(entry: str, seconds: float) -> str:
-    return f"{seconds:.0f} s ({entry})" if np.isfinite(seconds) else f"no time at all ({entry}: most were missed)"
-
-
-def honesty(found: pd.DataFrame) -> str:
-    """Whether models promise more than they keep. found: as `results.calibrations` gives it."""
-    lines = []
-    for (dataset, entry), part in found.groupby(["dataset", "entry"], sort=False):
-        bins = pd.DataFrame([b for curve in part["reliability"] for b in curve])
-        sure, right = (np.average(bins[name], weights=bins["n"]) for name in ("confidence", "accuracy"))
-        manner = "too sure" if sure > right else "too modest"
-        lines.append(
-            f"- **{dataset}**, {entry}: {percent(sure)} % sure on average and {percent(right)} % right, so {manner} by "
-            f"{percent(abs(sure - right))} points."
-        )
-    return "\n".join(lines) or "- No model of this profile gives probabilities."
-
-
-def fragility(table: pd.DataFrame) -> str:
-    """The worst that each kind of disturbance does. table: as `results.robustness` gives it."""
-    if len(table) == 0:
-        return "- No model of this profile was disturbed; `robustness` in its configuration says which would be."
-    lines = []
-    for (dataset, entry), part in table.groupby(["dataset", "entry"], sort=False):
-        kinds = part[~part["reference"].astype(bool)].groupby("kind", sort=False)
-        worst = [part.loc[rows["lost"].astype(float).idxmax()] for _, rows in kinds]
-        said = ", ".join(f"{condition(row['kind'], row['value'])} {points(row['lost'])}" for row in worst)
-        lines.append(f"- **{dataset}**, {entry}: points of macro F1 lost at worst, kind by kind: {said}.")
-    return "\n".join(lines)
-
-
-def condition(kind: str, value: float | str | int) -> str:
-    """A condition of `tinyloc.evaluation.conditions` as a reader would say it."""
-    if kind == DROPPED:
-        return f"{100 * value:.0f} % of the packets lost"
-    return f"{value} dead" if kind == DEAD else f"windows of {value} steps"
 
 
 def quantisation(sizes: pd.DataFrame, comparison: Comparison) -> str:

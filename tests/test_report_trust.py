@@ -147,7 +147,7 @@ def test_disturbances_in_words_and_numbers(fragile):
         "windows of 5 steps",
     ]
     assert table["forest"].tolist()[0] == "+10.0 (+9.0 to +11.0)"
-    said = trust.fragility(fragile).splitlines()[0]
+    said = trust.fragility(fragile).splitlines()[2]
     assert "80 % of the packets lost +30.0, hall dead +5.0, windows of 5 steps −2.0" in said
     assert "was disturbed" in trust.fragility(fragile.iloc[:0]) and len(trust.robustness_table(fragile.iloc[:0])) == 0
 

@@ -191,8 +191,8 @@ def fragility(table: pd.DataFrame) -> str:
         kinds = part[~part["reference"].astype(bool)].groupby("kind", sort=False)
         worst = [part.loc[rows["lost"].astype(float).idxmax()] for _, rows in kinds]
         said = ", ".join(f"{condition(row['kind'], row['value'])} {points(row['lost'])}" for row in worst)
-        lines.append(f"- **{dataset}**, {entry}: points of macro F1 lost at worst, kind by kind: {said}.")
-    return "\n".join(lines)
+        lines.append(f"- **{dataset}**, {entry}: {said}.")
+    return "The worst of each kind, in points of macro F1 that are lost (−: gained):\n\n" + "\n".join(lines)
 
 
 def robustness_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -209,7 +209,7 @@ def condition(kind: str, value: float | str | int) -> str:
     """A condition of `tinyloc.evaluation.conditions` as a reader would say it."""
     if kind == DROPPED:
         return f"{100 * value:.0f} % of the packets lost"
-    return f"{value} dead" if kind == DEAD else f"windows of {value} steps"
+    return f"{value} dead" if kind == DEAD else f"windows of {value} step{'' if value == 1 else 's'}"
 
 
 # ── how they are written ─────────────────────────────────────────────────────────────────────────

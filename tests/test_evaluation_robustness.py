@@ -14,12 +14,13 @@ from tinyloc.data.features import steps
 from tinyloc.data.simulate import simulate
 from tinyloc.data.splits import folds
 from tinyloc.errors import InputError
-from tinyloc.evaluation import conditions
+from tinyloc.evaluation import conditions, robustness
 from tinyloc.evaluation.conditions import CLEAN, DEAD, DROPPED, LENGTH, Condition, kept
 from tinyloc.files import read_json
 from tinyloc.report import results
 from tinyloc.study import Study
 from tinyloc.training.predictions import read_predictions
+from tinyloc.training.run import train_fold
 
 SHORT = HouseData(kind="house", fingerprint_minutes=4, fingerprint_walks=1, living_minutes=3, living_recordings=2)
 CONFIG = {
@@ -122,6 +123,19 @@ def test_undisturbed_the_answers_are_those_of_the_fit(study, model):
     assert rows[DROPPED, 0.0]["macro_f1"] == read_json(path.parent / "metrics.json")["macro_f1"]
     assert rows[DROPPED, 0.0]["reference"] and rows[LENGTH, 20]["reference"] and not rows[LENGTH, 5]["reference"]
     assert rows[LENGTH, 20]["lost"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
+
+
+def test_where_a_part_of_a_recording_is_tested_no_other_part_is_asked(home, tmp_path):
+    recordings = [steps(r, home, Features()) for r in home.recordings]
+    (fold,) = folds(recordings, "last-part", 0.2)
+    windows, neighbours = config.Windows(train_hop=5), config.NeighboursModel(family="neighbours")
+    asked = [CLEAN, Condition(DROPPED, 0.5), Condition(LENGTH, 20)]
+    trained, making = {20: tmp_path}, {"key": "k"}
+    found = robustness.run_fold(neighbours, fold, home, Features(), windows, asked, trained, 0, tmp_path, making)
+    fitted = train_fold(neighbours, fold, windows, home.gateways, home.rooms, 0, tmp_path)
+    for rows in found.values():
+        assert (rows.step == fitted.step).all() and (rows.recording == fitted.recording).all()
+    assert (found[CLEAN.name].y_pred == fitted.y_pred).all()
 
 
 def test_only_a_network_that_sees_windows_is_trained_again(study):

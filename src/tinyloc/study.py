@@ -304,8 +304,7 @@ class Study:
         own = self.fit(dataset, model, seed)
         lengths = {self.config.windows.length, *self.config.robustness.window_lengths}
         settings = self._model(model)
-        streams = hasattr(settings, "train_length")  # its training windows have a length of their own
-        if streams or not isinstance(settings, configuration.Neural):
+        if not isinstance(settings, configuration.Neural) or isinstance(settings, configuration.CausalNeural):
             return dict.fromkeys(lengths, own)
         return {
             length: own if length == self.config.windows.length else self._at(length).fit(dataset, model, seed)

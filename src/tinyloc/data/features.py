@@ -128,8 +128,8 @@ def _acceleration(packets: pd.DataFrame, step: np.ndarray, n_steps: int) -> np.n
     cancel (Chan, Golub, LeVeque, "Algorithms for computing the sample variance", The American Statistician 37, 1983).
     """
     columns = acceleration(samples(packets.columns))
-    if not columns:
-        return np.zeros((n_steps, 0))
+    if not columns or packets.empty:
+        return np.zeros((n_steps, len(ACC_NAMES) if columns else 0))
     once = _once(packets["seqno"].to_numpy(), step)
     values = packets[list(columns)].to_numpy()[once].reshape(-1, 3)
     at = np.repeat(step[once], len(columns) // 3)

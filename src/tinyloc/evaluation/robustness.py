@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -71,13 +72,13 @@ class _Asked:
 
 def _on_packets(ask: _Asked, asked: Sequence[Condition], features: config.Features) -> dict[str, Predictions]:
     """All conditions in one go, as recordings beside each other: a baseline is then fitted once."""
-    names = [s.recording for s in ask.fold.test]
-    recordings = [r for r in ask.dataset.recordings if r.name in names]
-    test = [
-        replace(found, recording=f"{c.name}\n{found.recording}")
-        for c in asked
-        for found in (_lossy(r, ask.dataset, features, c, ask.seed) for r in recordings)
-    ]
+    recordings = {r.name: r for r in ask.dataset.recordings}
+    test = []
+    for c, tested in product(asked, ask.fold.test):
+        found = _lossy(recordings[tested.recording], ask.dataset, features, c, ask.seed)
+        # a protocol may test on a part of a recording
+        found = found.select(np.isin(found.step, tested.step))
+        test.append(replace(found, recording=f"{c.name}\n{found.recording}"))
     rows = ask.about(test, ask.windows)
     condition, recording = np.array([name.split("\n") for name in rows.recording.tolist()]).T
     rows = replace(rows, recording=recording)

@@ -19,6 +19,7 @@ from tinyloc.evaluation.conditions import CLEAN, DEAD, DROPPED, LENGTH, Conditio
 from tinyloc.files import read_json
 from tinyloc.report import results
 from tinyloc.study import Study
+from tinyloc.training import run
 from tinyloc.training.predictions import read_predictions
 from tinyloc.training.run import train_fold
 
@@ -125,17 +126,20 @@ def test_undisturbed_the_answers_are_those_of_the_fit(study, model):
     assert rows[LENGTH, 20]["lost"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
 
 
-def test_where_a_part_of_a_recording_is_tested_no_other_part_is_asked(home, tmp_path):
+def test_where_a_part_of_a_recording_is_tested_no_other_part_is_asked(home, tmp_path, monkeypatch):
     recordings = [steps(r, home, Features()) for r in home.recordings]
     (fold,) = folds(recordings, "last-part", 0.2)
     windows, neighbours = config.Windows(train_hop=5), config.NeighboursModel(family="neighbours")
     asked = [CLEAN, Condition(DROPPED, 0.5), Condition(LENGTH, 20)]
-    trained, making = {20: tmp_path}, {"key": "k"}
+    trained, making, asking = {20: tmp_path}, {"key": "k"}, []
+    monkeypatch.setattr(robustness, "answer", lambda *a: asking.append(a) or run.answer(*a))
     found = robustness.run_fold(neighbours, fold, home, Features(), windows, asked, trained, 0, tmp_path, making)
     fitted = train_fold(neighbours, fold, windows, home.gateways, home.rooms, 0, tmp_path)
     for rows in found.values():
         assert (rows.step == fitted.step).all() and (rows.recording == fitted.recording).all()
     assert (found[CLEAN.name].y_pred == fitted.y_pred).all()
+    # all losses of packets in one go; with windows of their own length, streams begin anew
+    assert [(a[2].length, a[-1]) for a in asking] == [(20, False), (20, True)]
 
 
 def test_only_a_network_that_sees_windows_is_trained_again(study):

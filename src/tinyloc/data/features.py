@@ -116,7 +116,7 @@ def _last_row(step: np.ndarray, n_steps: int) -> np.ndarray:
 
 
 def _held(acceleration: np.ndarray, step: np.ndarray) -> np.ndarray:
-    """Acceleration [S, 6] that stays what it was through steps without a packet. step: of every packet [P]."""
+    """Acceleration [S, n_acc] that stays what it was through steps without a packet. step: of every packet [P]."""
     last = _last_row(step, len(acceleration))
     return np.where(last[:, None] >= 0, acceleration[np.append(step, 0)[last]], 0)
 

@@ -67,12 +67,6 @@ class CRF(nn.Module):
         moved = self.transition[room[:, :-1], room[:, 1:]].sum(1)
         return self.start[room[:, 0]] + emitted + moved + self.end[room[:, -1]]
 
-    @torch.no_grad()
-    def last_marginal(self, scores: torch.Tensor) -> torch.Tensor:
-        """p(room at the last step | scores of the window): [B, T, R] -> [B, R]. Nothing comes after the last step, so
-        the forward recursion is all it takes."""
-        return torch.softmax(self._forward(scores)[-1] + self.end, 1)
-
     def _log_partition(self, scores: torch.Tensor) -> torch.Tensor:
         """Log of the sum over all paths: [B]."""
         return torch.logsumexp(self._forward(scores)[-1] + self.end, 1)

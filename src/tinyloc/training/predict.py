@@ -51,13 +51,14 @@ def _crf(model: nn.Module) -> CRF | None:
     return found if isinstance(found, CRF) else None
 
 
+@torch.no_grad()
 def _windowed(trained: Trained, asked: Windows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Scores [N, R], rooms [N] and probabilities [N, R] at the windows' last steps."""
     scaled = trained.scaler.transform(asked)
     scores = all_scores(trained.model, torch.from_numpy(scaled.rssi), torch.from_numpy(scaled.acc))
     room = trained.model.decode(scores)[:, -1]
     last, crf = scores[:, -1], _crf(trained.model)
-    probability = crf.last_marginal(scores) if crf else last.softmax(-1)
+    probability = crf.marginals(scores)[:, -1] if crf else last.softmax(-1)
     return last.numpy(), room.numpy(), probability.numpy()
 
 

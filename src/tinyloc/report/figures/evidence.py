@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from tinyloc.evaluation.conditions import DEAD, DROPPED, LENGTH
 from tinyloc.evaluation.paired import BETTER, EQUIVALENT, MARGIN, UNDECIDED, WORSE
 from tinyloc.report.figures.style import COLOURS, GREY, PALE, colours, markers, matrix, note, panels, styled
+from tinyloc.report.numbers import points
 
 INK = {BETTER: COLOURS[0], WORSE: COLOURS[3], EQUIVALENT: COLOURS[2], UNDECIDED: GREY}
 SHAPE = {BETTER: "^", WORSE: "v", EQUIVALENT: "D", UNDECIDED: "o"}
@@ -142,9 +143,9 @@ def dead_gateways(table: pd.DataFrame) -> Figure:
     for ax, dataset in zip(axes[:, 0], datasets, strict=True):
         part = dead[dead["dataset"] == dataset]
         cells = part.pivot(index="value", columns="entry", values="lost")
-        cells = 100 * cells.loc[part["value"].unique(), part["entry"].unique()]
-        texts = np.vectorize(lambda points: f"{points:.1f}".replace("-", "−"))(cells.to_numpy())
-        matrix(ax, cells.to_numpy(), texts, list(cells.index), list(cells.columns), cmap="Oranges", vmin=0, vmax=50)
+        cells = cells.loc[part["value"].unique(), part["entry"].unique()]
+        texts = np.vectorize(points)(cells.to_numpy())
+        matrix(ax, cells.to_numpy(), texts, list(cells.index), list(cells.columns), cmap="Oranges", vmin=0, vmax=0.5)
         ax.set(title=f"{dataset}: points of macro F1 lost", ylabel="gateway that is dead")
     return figure
 

@@ -28,6 +28,7 @@ exports:
 devices:
   - {model: student-distilled, kind: int8, ram_kb: 64, windows: 10}
   - {model: mamba, kind: float32, ram_kb: 32, windows: 10}
+robustness: {models: [neighbours, mamba], dropped: [0, 0.5], window_lengths: [5, 20]}
 """
 
 

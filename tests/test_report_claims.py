@@ -4,6 +4,7 @@ import pytest
 from report_tree import write_device, write_export, write_result
 
 from tinyloc.report import claims
+from tinyloc.report.roles import Roles
 
 ALL_RIGHT = {"teacher": 0.95, "forest": 0.95, "student-distilled.int8": 0.95, "mamba.float32": 0.95}
 
@@ -31,9 +32,9 @@ def study(tmp_path):
             folders.append(folder)
             if "." in entry:
                 write_export(folder, tflite_bytes, 45_000)
-                which = int(entry == claims.COMPACT)
+                which = int(entry == Roles().compact)
                 reports.append(write_device(folder, ram[which], (64, 32)[which], instructions, apart[which]))
-        table = claims.judge([dataset], {}, folders, reports, bin_s=1.0)
+        table = claims.judge([dataset], {}, folders, reports, bin_s=1.0, roles=Roles())
         return dict(zip(table["number"], table["verdict"], strict=True)), table
 
     return judged
@@ -94,7 +95,7 @@ def test_a_wide_interval_denies_support_even_where_the_mean_is_better(study):
 
 
 def test_an_absent_data_set_is_not_tested_and_says_so(study):
-    table = claims.judge([], {"shib": "not found"}, [], [], bin_s=1.0)
+    table = claims.judge([], {"shib": "not found"}, [], [], bin_s=1.0, roles=Roles())
     assert set(table["verdict"]) == {claims.NOT_TESTED}
     assert table["evidence"].str.contains("the data were not there").all()
     assert list(table["number"]) == [1, 2, 3, 4]
@@ -121,7 +122,7 @@ def test_the_evidence_has_its_numbers(study):
 
 
 def test_the_page_states_the_numbers_that_the_code_uses():
-    rules = claims.rules_in_words()
+    rules = claims.rules_in_words(Roles())
     for number in (f"{claims.SHRINK:g} times", f"{100 * claims.MARGIN:g} point", "64 KB", "32 KB", "25 MHz"):
         assert number in rules
 

@@ -3,6 +3,7 @@
 import csv
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from typing import get_args
 
 import numpy as np
@@ -144,6 +145,39 @@ def test_a_stream_remembers_what_lies_before_the_window(streaming):
     before, after = (predict_steps(streaming, [r], Windows(length=6)) for r in (recording, louder))
     late = before.step >= 12  # these windows begin after the change
     assert not np.allclose(before.scores[late], after.scores[late], atol=1e-6)
+
+
+def test_reset_a_stream_sees_its_window_and_nothing_before(streaming):
+    recording = steps("c", n_segments=2, length=20, seed=5)
+    found = predict_steps(streaming, [recording], Windows(length=6), reset=True)
+    asked = streaming.scaler.transform(cut([recording], 6, 1))
+    with torch.no_grad():
+        alone = [
+            streaming.model(torch.from_numpy(asked.rssi[i][None]), torch.from_numpy(asked.acc[i][None]))
+            for i in range(len(asked))
+        ]
+    np.testing.assert_allclose(found.scores, [scores[0, -1].numpy() for scores in alone], atol=1e-5)
+    along = predict_steps(streaming, [recording], Windows(length=6))
+    assert not np.allclose(found.scores, along.scores, atol=1e-4)
+
+
+@pytest.mark.parametrize(("config", "source"), [(MDCSA, "CRF marginal"), (MAMBA, "softmax")], ids=["mdcsa", "mamba"])
+def test_probabilities_are_those_of_all_paths_that_end_in_the_room(config, source, tmp_path):
+    rows = train_fold(config, fold(), out=tmp_path)
+    assert rows.probability_source == source
+    np.testing.assert_allclose(rows.probability.sum(1), 1, atol=1e-5)
+    softmax = np.exp(rows.scores) / np.exp(rows.scores).sum(1, keepdims=True)
+    if source == "softmax":
+        np.testing.assert_allclose(rows.probability, softmax, atol=1e-5)
+        return
+    model, seen = checkpoint.load(tmp_path / "model.pt"), cut(fold().test, WINDOWS.length, WINDOWS.test_hop)
+    scaled = model.scaler.transform(seen)
+    with torch.no_grad():
+        scores = model.model(torch.from_numpy(scaled.rssi[:3]), torch.from_numpy(scaled.acc[:3]))
+        crf, total = model.model.crf, np.zeros((3, 2))
+        for path in product(range(2), repeat=WINDOWS.length):
+            total[:, path[-1]] += crf._energy(scores, torch.tensor([path] * 3)).double().exp().numpy()
+    np.testing.assert_allclose(rows.probability[:3], total / total.sum(1, keepdims=True), atol=1e-4)
 
 
 def predictions(n=4, scores=True):

@@ -168,9 +168,7 @@ def _scores(folder: Path) -> None:
     metrics = read_json(folder / "metrics.json")
     for name, fold in metrics["folds"].items():
         typer.echo(f"  fold {name}: macro F1 {fold['macro_f1']:.4f}, accuracy {fold['accuracy']:.4f}, {fold['n']} rows")
-    mean = metrics["macro_f1"]
-    interval = f" (95 % interval {mean['low']:.4f} to {mean['high']:.4f})" if mean["low"] is not None else ""
-    typer.echo(f"{folder}: macro F1 {mean['mean']:.4f}{interval}")
+    typer.echo(f"{folder}: {_in_percent(metrics['macro_f1'])}")
 
 
 @app.command()
@@ -196,6 +194,29 @@ def evaluate(
     typer.echo(f"macro F1 {fold['macro_f1']:.4f}, accuracy {fold['accuracy']:.4f} over {fold['n']} windows")
     for room, value in fold["per_room_f1"].items():
         typer.echo(f"  {room}: F1 {value:.4f}" if value is not None else f"  {room}: not visited")
+
+
+@app.command()
+def robustness(
+    dataset: DatasetOption,
+    model: ModelOption,
+    config: ConfigOption = "quick",
+    seed: SeedOption = 0,
+    root: RootOption = None,
+    workers: WorkersOption = None,
+) -> None:
+    """Score a model with packets lost, a gateway dead or shorter windows, as the configuration's `robustness` says."""
+    from tinyloc.files import read_json
+
+    path = _study(config, root, workers).robustness(dataset, model, seed)
+    for row in read_json(path)["conditions"]:
+        typer.echo(f"  {row['kind']} {row['value']}: {_in_percent(row['macro_f1'])}")
+    typer.echo(path)
+
+
+def _in_percent(score: dict) -> str:
+    interval = f" (95 % interval {score['low']:.4f} to {score['high']:.4f})" if score["low"] is not None else ""
+    return f"macro F1 {score['mean']:.4f}{interval}"
 
 
 # ── microcontroller ──────────────────────────────────────────────────────────────────────────────

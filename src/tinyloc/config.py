@@ -99,7 +99,20 @@ class LomappData(Strict):
     protocol: Literal["group-to-group"] = "group-to-group"
 
 
-Data = Annotated[ShibData | HouseData | ResidentialData | CsvData | LomappData, Field(discriminator="kind")]
+class HousesData(Strict):
+    """Other data sets of the configuration taken together: train in some houses, test in another.
+
+    Their gateways and rooms must carry the same names, because nothing else says which belongs to which.
+    """
+
+    kind: Literal["houses"]
+    protocol: Literal["house-to-house"] = "house-to-house"
+    houses: list[str] = Field(min_length=2, description="names of the data sets, a house each")
+
+
+Data = Annotated[
+    ShibData | HouseData | ResidentialData | CsvData | LomappData | HousesData, Field(discriminator="kind")
+]
 
 
 class Features(Strict):
@@ -337,6 +350,16 @@ class Device(Strict):
     windows: PositiveInt = Field(400, description="test windows (or steps) in one QEMU run")
 
 
+# ── evaluation ───────────────────────────────────────────────────────────────────────────────────
+class Robustness(Strict):
+    """What is done to the test part, and to which models. Nothing of it reaches training."""
+
+    models: list[str] = Field(min_length=1)
+    dropped: list[Fraction] = Field([0.0, 0.2, 0.4, 0.6, 0.8], description="shares of the packets that are lost")
+    dead_gateways: bool = Field(True, description="each gateway in turn falls silent")
+    window_lengths: list[PositiveInt] = Field([1, 5, 10, 20], description="steps a window")
+
+
 class Config(Strict):
     name: str
     seeds: list[int] = Field(min_length=1)
@@ -346,6 +369,7 @@ class Config(Strict):
     models: dict[str, Model] = Field(min_length=1)
     exports: list[Export] = []
     devices: list[Device] = []
+    robustness: Robustness | None = None
 
     @model_validator(mode="after")
     def names_exist(self) -> "Config":
@@ -362,6 +386,13 @@ class Config(Strict):
                 raise ValueError(
                     f"models.{name}.train_length: {length}, but its teacher sees {self.windows.length} steps"
                 )
+        for name, data in self.datasets.items():
+            for house in getattr(data, "houses", ()):
+                if isinstance(self.datasets.get(house), HousesData | None):
+                    raise ValueError(f"datasets.{name}.houses: no data set of one house is called {house!r}")
+        for name in self.robustness.models if self.robustness else ():
+            if name not in self.models:
+                raise ValueError(f"robustness.models: no model is called {name!r}")
         for i, export in enumerate(self.exports):
             if not isinstance(self.models.get(export.model), Neural):
                 raise ValueError(f"exports.{i}.model: no neural model is called {export.model!r}")

@@ -1,4 +1,4 @@
-"""The study as stages that leave files: prepare, fit, export, on_device.
+"""The study as stages that leave files: prepare, fit, robustness, export, on_device.
 
 Every stage writes a folder under `build/<profile>/` with a `config.json` that holds a *key*: a digest of the
 configuration that matters, the code that matters, the data, and the keys of the stages before it. A stage whose
@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from tinyloc import config as configuration
 from tinyloc import provenance
 from tinyloc.config import Config
-from tinyloc.data import sources
+from tinyloc.data import houses, sources
 from tinyloc.data.features import Steps
 from tinyloc.data.packets import Dataset
 from tinyloc.data.splits import Fold, folds
@@ -29,9 +29,11 @@ from tinyloc.files import REPOSITORY, read_json, sha256, sweep, write_json
 # What a stage's result depends on, in the library's own order. `config.py` is not among them: the configuration
 # itself is in every key, its defaults included.
 DATA_CODE = ("data",)
-FIT_CODE = (*DATA_CODE, "models", "training", "evaluation")
+SCORE_CODE = tuple(f"evaluation/{name}.py" for name in ("metrics", "statistics", "delay", "calibration"))
+FIT_CODE = (*DATA_CODE, "models", "training", *SCORE_CODE)
 EXPORT_CODE = (*FIT_CODE, "export", "device/tflm.py", "device/arena.py")
 DEVICE_CODE = ("aot", "device")
+ROBUSTNESS_CODE = (*FIT_CODE, "evaluation/conditions.py", "evaluation/robustness.py")
 
 # Between floats of the board, of the host and of TFLite Micro; integers must be equal.
 FLOAT_TOLERANCE = 1e-5
@@ -62,9 +64,18 @@ class Prepared:
 class Study:
     """One configuration, and the folder of its results."""
 
-    def __init__(self, config: Config, root: Path, workers: int | None = None, progress: bool = True) -> None:
+    def __init__(
+        self,
+        config: Config,
+        root: Path,
+        workers: int | None = None,
+        progress: bool = True,
+        data: Path | None = None,
+    ) -> None:
+        """data: where prepared data lie, if not in `root`/data."""
         self.config = config
         self.root = root
+        self.data = data or root / "data"
         self.workers = workers or os.cpu_count() or 1
         self.progress = progress
 
@@ -85,7 +96,10 @@ class Study:
     @cached_property
     def absent(self) -> dict[str, str]:
         """The data sets of the configuration that are not on this machine, each with the reason."""
-        reasons = {name: sources.why_missing(data) for name, data in self.config.datasets.items()}
+        reasons = {}
+        for name in self.config.datasets:
+            found = (sources.why_missing(self._data(member)) for member in self._members(name))
+            reasons[name] = next(filter(None, found), None)
         return {name: reason for name, reason in reasons.items() if reason}
 
     @property
@@ -114,6 +128,17 @@ class Study:
             load=lambda: _packets(dataset, folder / "packets.parquet"),
         )
 
+    def _binned(self, dataset: str) -> sources.Binned:
+        members = self._members(dataset)
+        if members == [dataset]:
+            return sources.binned(dataset, self._data(dataset), self.config.features)
+        joined = houses.join(dataset, [sources.load(member, self._data(member)) for member in members])
+        return sources.of_packets(joined, self.config.features)
+
+    def _members(self, dataset: str) -> list[str]:
+        """The data sets that are read for one: its houses, or itself."""
+        return getattr(self._data(dataset), "houses", [dataset])
+
     def _data(self, dataset: str) -> configuration.Data:
         if dataset not in self.config.datasets:
             raise InputError(_unknown("dataset", dataset, self.config.datasets))
@@ -121,22 +146,23 @@ class Study:
 
     def data_inputs(self, dataset: str) -> dict:
         """What prepared data are made from; this and its like are what the workflow watches for changes."""
-        data = self._data(dataset)
+        members = [self._data(member) for member in self._members(dataset)]
         return {
-            "data": data.model_dump(mode="json"),
+            "data": self._data(dataset).model_dump(mode="json"),
+            "members": [data.model_dump(mode="json") for data in members],
             "features": self.config.features.model_dump(),
-            "source": stamp(data),
+            "source": [stamp(data) for data in members],
             "code": provenance.code_digest(*DATA_CODE),
         }
 
     def _prepare(self, dataset: str) -> Path:
-        data = self._data(dataset)
+        self._data(dataset)
         if dataset in self.absent:
             raise InputError(self.absent[dataset])
-        folder = self.root / "data" / dataset
+        folder = self.data / dataset
         key = _digest(self.data_inputs(dataset))
         if not _is_current(folder, key):
-            loaded = sources.binned(dataset, data, self.config.features)
+            loaded = self._binned(dataset)
             write_steps(folder / "steps.npz", loaded.steps)
             if loaded.dataset is not None:
                 write_packets(folder / "packets.parquet", loaded.dataset)
@@ -220,6 +246,77 @@ class Study:
         if model not in self.config.models:
             raise InputError(_unknown("model", model, self.config.models))
         return self.config.models[model]
+
+    # ── robustness ───────────────────────────────────────────────────────────────────────────────
+    def robustness(self, dataset: str, model: str, seed: int) -> Path:
+        """`model` under every condition of the configuration's `robustness`: `robustness.json` beside its metrics."""
+        from tinyloc.evaluation import conditions, robustness
+
+        inputs = self.robustness_inputs(model)
+        trained = self._at_lengths(dataset, model, seed)
+        folder = trained[self.config.windows.length]
+        path = folder / "robustness.json"
+        keys = {length: read_json(at / "config.json")["key"] for length, at in trained.items()}
+        key = _digest({**inputs, "trained": keys})
+        if path.is_file() and read_json(path).get("key") == key:
+            return path
+        prepared = self.prepared(dataset)
+        asked = conditions.conditions(self.config.robustness, prepared.gateways)
+        names = [fold.name for fold in prepared.folds]
+        jobs = [
+            (
+                robustness.run_fold,
+                dict(
+                    model=self._model(model),
+                    fold=fold,
+                    dataset=_recordings_of(prepared.dataset, fold),
+                    features=self.config.features,
+                    windows=self.config.windows,
+                    asked=asked,
+                    trained={length: at / f"fold-{fold.name}" for length, at in trained.items()},
+                    seed=seed,
+                    out=folder / f"fold-{fold.name}",
+                    making={"key": key},
+                ),
+            )
+            for fold in prepared.folds
+        ]
+        answers = self._each(f"{dataset} · {model} · robustness · seed {seed}", jobs)
+        found = conditions.summary([dict(zip(names, answers, strict=True))], asked, len(prepared.rooms))
+        write_json(path, {"conditions": found, "key": key, "provenance": provenance.record()})
+        return path
+
+    def robustness_inputs(self, model: str) -> dict:
+        """What a robustness run is made from, besides the trained model."""
+        settings = self.config.robustness
+        if settings is None or model not in settings.models:
+            raise InputError(_unknown("robustness model", model, settings.models if settings else []))
+        return {
+            "robustness": settings.model_dump(exclude={"models"}),
+            "code": provenance.code_digest(*ROBUSTNESS_CODE),
+        }
+
+    def _at_lengths(self, dataset: str, model: str, seed: int) -> dict[int, Path]:
+        """The folder of the model for every window length that it is asked at.
+
+        A network that sees windows is trained for each length, in `lengths/<steps>/` of this study, teacher included;
+        a stream is asked with the weights that it has, and a baseline is fitted where it is asked.
+        """
+        own = self.fit(dataset, model, seed)
+        lengths = {self.config.windows.length, *self.config.robustness.window_lengths}
+        settings = self._model(model)
+        if not isinstance(settings, configuration.Neural) or isinstance(settings, configuration.CausalNeural):
+            return dict.fromkeys(lengths, own)
+        return {
+            length: own if length == self.config.windows.length else self._at(length).fit(dataset, model, seed)
+            for length in lengths
+        }
+
+    def _at(self, length: int) -> "Study":
+        """This study with windows of another length, on the same prepared data."""
+        windows = self.config.windows.model_copy(update={"length": length})
+        config = self.config.model_copy(update={"windows": windows})
+        return Study(config, self.root / "lengths" / str(length), self.workers, self.progress, self.data)
 
     # ── export ───────────────────────────────────────────────────────────────────────────────────
     def export(self, dataset: str, model: str, kind: str, seed: int) -> Path:
@@ -355,6 +452,8 @@ class Study:
         for dataset in self.datasets:
             for seed in self.seeds:
                 yield from ((self.fit, (dataset, model, seed)) for model in self.config.models)
+                if self.config.robustness:
+                    yield from ((self.robustness, (dataset, m, seed)) for m in self.config.robustness.models)
                 for e in self.config.exports:
                     yield from ((self.export, (dataset, e.model, kind, seed)) for kind in e.kinds)
                 yield from ((self.on_device, (dataset, d.model, d.kind, seed)) for d in self.config.devices)
@@ -438,10 +537,16 @@ def _packets(dataset: str, path: Path) -> Dataset:
     return read_packets(path)
 
 
+def _recordings_of(dataset: Dataset, fold: Fold) -> Dataset:
+    """The data set with the fold's test recordings alone, which is all that a worker process has to be sent."""
+    tested = {s.recording for s in fold.test}
+    return replace(dataset, recordings=tuple(r for r in dataset.recordings if r.name in tested))
+
+
 def _is_current(folder: Path, key: str) -> bool:
     path = folder / "config.json"
     return path.is_file() and read_json(path).get("key") == key
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:
-    return f"{what} {name!r}: not in the configuration; there are {', '.join(known)}"
+    return f"{what} {name!r}: not in the configuration; there are {', '.join(known) or 'none'}"

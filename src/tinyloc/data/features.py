@@ -57,22 +57,30 @@ def all_steps(dataset: Dataset, features: Features) -> list[Steps]:
     return [steps(recording, dataset, features) for recording in dataset.recordings]
 
 
-def steps(recording: Recording, dataset: Dataset, features: Features) -> Steps:
-    """The steps of one recording, in time order."""
+def steps(recording: Recording, dataset: Dataset, features: Features, kept: np.ndarray | None = None) -> Steps:
+    """The steps of one recording, in time order.
+
+    kept: mask [P] of the rows that arrived, to ask what a loss of the others would do. Bins, segments and rooms stay
+    those of the whole recording, so that the same steps are there whatever was lost; before the first packet that
+    arrived, acceleration is 0.
+    """
     packets = recording.packets
     time = packets["timestamp"].to_numpy("datetime64[us]").astype(np.int64)
     step, segment, start = _bins(time, round(features.bin_s * 1e6), round(features.max_gap_s * 1e6))
+    last = _last_row(step, len(start))
+    room = pd.Index(dataset.rooms).get_indexer(packets["true_room"])[last].astype(np.int64)
+    if kept is not None:
+        packets, step = packets[kept], step[kept]
     gateway = pd.Index(dataset.gateways).get_indexer(packets["gateway"])
     rssi, heard = _rssi(packets["rssi"].to_numpy(), gateway, step, (len(start), len(dataset.gateways)))
-    last = _last_row(step, len(start))
     return Steps(
         recording=recording.name,
         participant=recording.participant,
         phase=recording.phase,
         rssi=np.where(heard > 0, rssi, features.silent_dbm).astype(np.float32),
         heard=heard,
-        acc=_acceleration(packets, step, len(start))[step[last]].astype(np.float32),
-        room=pd.Index(dataset.rooms).get_indexer(packets["true_room"])[last].astype(np.int64),
+        acc=_held(_acceleration(packets, step, len(start)), step).astype(np.float32),
+        room=room,
         segment=segment,
         step=np.arange(len(start)),
         time=start.astype("datetime64[us]"),
@@ -107,6 +115,12 @@ def _last_row(step: np.ndarray, n_steps: int) -> np.ndarray:
     return np.searchsorted(step, np.arange(n_steps), side="right") - 1
 
 
+def _held(acceleration: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """Acceleration [S, n_acc] that stays what it was through steps without a packet. step: of every packet [P]."""
+    last = _last_row(step, len(acceleration))
+    return np.where(last[:, None] >= 0, acceleration[np.append(step, 0)[last]], 0)
+
+
 def _acceleration(packets: pd.DataFrame, step: np.ndarray, n_steps: int) -> np.ndarray:
     """Mean and standard deviation [S, n_acc] in g over the samples of every step; of no meaning without a packet.
 
@@ -114,8 +128,8 @@ def _acceleration(packets: pd.DataFrame, step: np.ndarray, n_steps: int) -> np.n
     cancel (Chan, Golub, LeVeque, "Algorithms for computing the sample variance", The American Statistician 37, 1983).
     """
     columns = acceleration(samples(packets.columns))
-    if not columns:
-        return np.zeros((n_steps, 0))
+    if not columns or packets.empty:
+        return np.zeros((n_steps, len(ACC_NAMES) if columns else 0))
     once = _once(packets["seqno"].to_numpy(), step)
     values = packets[list(columns)].to_numpy()[once].reshape(-1, 3)
     at = np.repeat(step[once], len(columns) // 3)

@@ -41,7 +41,10 @@ def binned(name: str, config: Data, features: Features) -> Binned:
         steps, gateways, rooms, fingerprint = lomapp.load(config, features)
         origin = "Real windows: LoMAPP, people with Parkinson's disease and without, given by the reader."
         return Binned(steps, gateways, rooms, origin, fingerprint, None)
-    dataset = load(name, config)
+    return of_packets(load(name, config), features)
+
+
+def of_packets(dataset: Dataset, features: Features) -> Binned:
     steps = all_steps(dataset, features)
     return Binned(steps, dataset.gateways, dataset.rooms, dataset.origin, dataset.fingerprint, dataset)
 

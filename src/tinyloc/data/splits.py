@@ -31,6 +31,8 @@ def folds(steps: Sequence[Steps], protocol: str, validation_share: float) -> lis
     `group-to-group`: as the first, for recordings that are a group of people each, cut into windows already.
     `last-part`: one fold `last-part`, tested on the last TEST_SHARE of every segment. It needs one recording alone, and
     says nothing about another day or another person.
+    `house-to-house`: one fold a house, trained on all that was recorded in the others and tested on its free living
+    (on all its recordings, where none is). In these data a participant is a house, see `tinyloc.data.houses`.
     Validation steps are the last `validation_share` of every segment of the training recordings (of the segments, where
     each is a window). They are cut off before windows are made, so no window holds steps of both.
 
@@ -49,7 +51,19 @@ def folds(steps: Sequence[Steps], protocol: str, validation_share: float) -> lis
         test = [s.select(tail) for s, tail in zip(steps, tails, strict=True)]
         rest = [s.select(~tail) for s, tail in zip(steps, tails, strict=True)]
         return [_fold("last-part", test, rest, _tail, validation_share)]
+    if protocol == "house-to-house":
+        houses = list(dict.fromkeys(s.participant for s in steps))
+        apart = [_apart(steps, lambda s, h=h: s.participant == h) for h in houses]
+        return [
+            _fold(h, _living(test), rest, _tail, validation_share)
+            for h, (test, rest) in zip(houses, apart, strict=True)
+        ]
     raise InputError(f"protocol {protocol!r}: no such protocol")
+
+
+def _living(steps: Sequence[Steps]) -> list[Steps]:
+    """Recordings of free living, or all where there are none: scripted walks are how a system is set up, not used."""
+    return [s for s in steps if s.phase == "living"] or list(steps)
 
 
 def _apart(steps: Sequence[Steps], tested: Callable[[Steps], bool]) -> tuple[list[Steps], list[Steps]]:

@@ -1,10 +1,10 @@
 """The metrics of one result: fold by fold, and over all folds with their interval."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from tinyloc.evaluation import statistics
+from tinyloc.evaluation import calibration, delay, statistics
 from tinyloc.training.predictions import Predictions
 
 
@@ -14,23 +14,24 @@ def evaluate(folds: Mapping[str, Predictions], rooms: Sequence[str]) -> dict:
     `folds`: macro F1, accuracy, number of rows, F1 of every room (None for one neither visited nor predicted) and the
     confusion counts of each fold. `macro_f1` and `accuracy`: mean over the folds, with a 95 % interval over folds, or
     over the recordings of a single fold (None for both ends where there is one unit alone).
+    `delay`: see `delay.summary`. `calibration`: see `calibration.summary`, and `probabilities`, which says what was
+    taken for one; None for a model that gives none.
     """
-    counted = statistics.units(
-        folds=[name for name, rows in folds.items() for _ in range(len(rows))],
-        recordings=[r for rows in folds.values() for r in rows.recording.tolist()],
-        answers=[
-            (
-                np.concatenate([rows.y_true for rows in folds.values()]),
-                np.concatenate([rows.y_pred for rows in folds.values()]),
-            )
-        ],
-        n_rooms=len(rooms),
+    fold = [name for name, rows in folds.items() for _ in range(len(rows))]
+    recording, step, true, predicted = (
+        np.concatenate([getattr(rows, name) for rows in folds.values()])
+        for name in ("recording", "step", "y_true", "y_pred")
     )
+    counted = statistics.units(fold, recording.tolist(), [(true, predicted)], len(rooms))
+    unit = statistics.labels_of(fold, recording.tolist())
+    changed, waited = delay.delays(recording, step, true, predicted)
     return {
         "rooms": list(rooms),
         "folds": {name: _fold(rows, rooms) for name, rows in folds.items()},
         "macro_f1": _overall(counted, statistics.macro_f1),
         "accuracy": _overall(counted, statistics.accuracy),
+        "delay": delay.summary(waited, unit[changed]),
+        "calibration": _calibration(list(folds.values()), true, unit),
     }
 
 
@@ -46,6 +47,14 @@ def _fold(rows: Predictions, rooms: Sequence[str]) -> dict:
     }
 
 
-def _overall(counted: statistics.Units, measure) -> dict:
-    found = statistics.interval(lambda resampled: counted.score(resampled, measure), len(counted.names))
+def _overall(counted: statistics.Units, measure: Callable[[np.ndarray], np.ndarray]) -> dict:
+    found = statistics.interval(lambda drawn, seeds: counted.score(drawn, seeds, measure), len(counted.names))
     return {name: None if np.isnan(value) else value for name, value in found.items()}
+
+
+def _calibration(rows: Sequence[Predictions], true: np.ndarray, unit: np.ndarray) -> dict | None:
+    if any(r.probability is None for r in rows):
+        return None
+    (source,) = {r.probability_source for r in rows}
+    found = calibration.summary(np.concatenate([r.probability for r in rows]), true, unit)
+    return {"probabilities": source, **found}

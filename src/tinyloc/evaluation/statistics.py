@@ -4,15 +4,27 @@ Windows overlap and people differ, so thousands of windows of eight people are e
 The *unit* of observation is a fold (in leave-one-participant-out a person) or, where there is one fold alone, a
 recording of its test part; intervals are 95 % percentile intervals of a bootstrap over units (Efron and Tibshirani,
 "An introduction to the bootstrap", 1993, chapter 13).
+
+What seeds do to an interval depends on what they are crossed with:
+
+- Where a unit is a fold, each has models of its own. A unit's mean over the seeds carries a K-th of the seeds'
+  variance with it, so resampling units alone covers people and seeds; resampling seeds within them as well would count
+  the seeds twice (Davison and Hinkley, "Bootstrap methods and their application", 1997, section 3.8).
+- Where units are recordings of one fold, all of them are answered by the same K models. An unlucky seed is unlucky for
+  every recording, which no resampling of recordings can show. There, seeds are resampled too, independently of the
+  recordings (the "pigeonhole" bootstrap of Owen, Annals of Applied Statistics 1, 2007; it errs to the wide side).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 RESAMPLES = 10_000
 LEVEL = 0.95
+
+# of resampled units [M, U] and seeds [M, K], as indices: a value each [M]
+Statistic = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def confusion(true: np.ndarray, predicted: np.ndarray, n_rooms: int) -> np.ndarray:
@@ -44,23 +56,40 @@ class Units:
     """Confusion counts unit by unit.
 
     counts: [K seeds, U units, R, R]. `pooled`: the units are recordings of one fold and are scored together;
-    otherwise they are folds, whose scores are averaged. Seeds are averaged: they are not observations.
+    otherwise they are folds, whose scores are averaged.
     """
 
     counts: np.ndarray
     names: tuple[str, ...]
     pooled: bool
 
-    def score(self, resampled: np.ndarray, measure: Callable[[np.ndarray], np.ndarray] = macro_f1) -> np.ndarray:
-        """`measure` of every resample: indices of units [M, U] -> [M]."""
+    @property
+    def n_seeds(self) -> int:
+        return len(self.counts)
+
+    def score(
+        self,
+        units: np.ndarray,
+        seeds: np.ndarray | None = None,
+        measure: Callable[[np.ndarray], np.ndarray] = macro_f1,
+    ) -> np.ndarray:
+        """`measure` of every resample: indices of units [M, U] and of seeds [M, K] (none: every seed once) -> [M].
+
+        Folds average their seeds whatever `seeds` says: see the module.
+        """
         if not self.pooled:
-            return self.by_unit(measure)[resampled].mean(-1)
-        times = (resampled[:, :, None] == np.arange(len(self.names))).sum(1)
-        return measure(np.einsum("mu,kuij->mkij", times, self.counts)).mean(1)
+            return self.by_unit(measure)[units].mean(-1)
+        times = (units[:, :, None] == np.arange(self.counts.shape[1])).sum(1)
+        by_seed = measure(np.einsum("mu,kuij->mkij", times, self.counts))
+        return (by_seed if seeds is None else np.take_along_axis(by_seed, seeds, 1)).mean(1)
 
     def by_unit(self, measure: Callable[[np.ndarray], np.ndarray] = macro_f1) -> np.ndarray:
-        """`measure` of every unit alone: [U]."""
+        """`measure` of every unit alone, mean over the seeds: [U]."""
         return measure(self.counts).mean(0)
+
+    def beside(self, other: "Units") -> "Units":
+        """The units of both in one row, [K, 2 U, R, R]: index u is ours, U + u theirs."""
+        return replace(self, counts=np.concatenate([self.counts, other.counts], 1), names=self.names + other.names)
 
 
 def units(
@@ -73,22 +102,38 @@ def units(
 
     folds, recordings: of every test row [N]. answers: rooms (true [N], predicted [N]), one pair a seed.
     """
-    pooled = len(set(folds)) == 1
-    labels = np.asarray(recordings if pooled else folds)
+    labels = labels_of(folds, recordings)
     names = tuple(dict.fromkeys(labels.tolist()))
     rows = [labels == name for name in names]
     counts = [[confusion(true[r], predicted[r], n_rooms) for r in rows] for true, predicted in answers]
-    return Units(np.asarray(counts), names, pooled)
+    return Units(np.asarray(counts), names, pooled=len(set(folds)) == 1)
 
 
-def interval(statistic: Callable[[np.ndarray], np.ndarray], n_units: int) -> dict[str, float]:
-    """{"mean", "low", "high"} of a statistic of indices of units [M, U] -> [M], always from the same resamples.
+def labels_of(folds: Sequence[str], recordings: Sequence[str]) -> np.ndarray:
+    """The unit of every test row [N]: its fold, or its recording where there is one fold alone."""
+    return np.asarray(recordings if len(set(folds)) == 1 else folds)
 
-    One unit alone has no interval: low and high are NaN.
+
+def draws(n_units: int, n_seeds: int = 1, stream: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """The resamples of every interval, the same for the same sizes: units [M, U] and seeds [M, K], as indices.
+
+    stream: another one gives other resamples, for data sets that are resampled apart.
     """
-    mean = float(statistic(np.arange(n_units)[None])[0])
+    rng = np.random.default_rng(stream)
+    drawn = rng.integers(n_units, size=(RESAMPLES, n_units))
+    return drawn, rng.integers(n_seeds, size=(RESAMPLES, n_seeds))
+
+
+def interval(statistic: Statistic, n_units: int, n_seeds: int = 1, method: str = "linear") -> dict[str, float]:
+    """{"mean", "low", "high"} of a statistic over units and seeds, always from the same resamples; "mean" is its value
+    on the units and seeds as they are.
+
+    method: of `numpy.quantile`, for statistics that must not be interpolated. One unit alone has no interval: low and
+    high are NaN.
+    """
+    value = float(statistic(np.arange(n_units)[None], np.arange(n_seeds)[None])[0])
     if n_units == 1:
-        return {"mean": mean, "low": np.nan, "high": np.nan}
-    resampled = np.random.default_rng(0).integers(n_units, size=(RESAMPLES, n_units))
-    low, high = np.quantile(statistic(resampled), ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    return {"mean": mean, "low": float(low), "high": float(high)}
+        return {"mean": value, "low": np.nan, "high": np.nan}
+    resampled = statistic(*draws(n_units, n_seeds))
+    low, high = np.quantile(resampled, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), method=method)
+    return {"mean": value, "low": float(low), "high": float(high)}

@@ -13,18 +13,16 @@ import numpy as np
 import pandas as pd
 
 from tinyloc.errors import InputError
+from tinyloc.evaluation.paired import MARGIN
 from tinyloc.report import comparison, results
 from tinyloc.report.numbers import KB, points
 from tinyloc.report.ram import FLOAT_BYTES
+from tinyloc.report.roles import Roles
 
-MARGIN = 0.01  # of macro F1 that may be lost
 SHRINK = 4.0  # times smaller; int8 for float32 gives no more than that by itself
 FLOAT_TOLERANCE = 1e-5  # of a float32 score on the board
 CLOCK_HZ = 25e6  # of the board's core
 
-# the roles that entries play in the claims
-TEACHER, FOREST = "teacher", "forest"
-COMPRESSED, COMPACT = "student-distilled.int8", "mamba.float32"
 COMPRESSED_KB, COMPACT_KB = 64, 32
 
 SUPPORTED, NOT_SUPPORTED, NOT_TESTED = "supported", "not supported", "not tested here"
@@ -54,6 +52,7 @@ class Evidence:
     folders: list[Path]  # of `Study.fit` and `Study.export`
     reports: list[Path]  # of `Study.on_device`
     bin_s: float  # an answer is due every so many seconds
+    roles: Roles
 
     def of(self, entry: str) -> list[Path]:
         return [folder for folder in self.folders if results.Key.of(folder).entry == entry]
@@ -107,47 +106,54 @@ class Evidence:
 
 
 def _runs_somewhere(evidence: Evidence) -> list[Part]:
-    holding = [claim.number for claim in CLAIMS[1:3] if verdict(claim.parts(evidence)) == SUPPORTED]
-    tested = [claim.number for claim in CLAIMS[1:3] if verdict(claim.parts(evidence)) != NOT_TESTED]
+    verdicts = {claim.number: verdict(claim.parts(evidence)) for claim in claims(evidence.roles)[1:3]}
+    holding = [number for number, found in verdicts.items() if found == SUPPORTED]
+    tested = [number for number, found in verdicts.items() if found != NOT_TESTED]
     text = f"claim {' and claim '.join(map(str, holding))} supported" if holding else "neither claim 2 nor 3 supported"
-    return [Part(text, bool(holding) if tested else None), evidence.in_time((COMPRESSED, COMPACT))]
+    in_time = evidence.in_time((evidence.roles.compressed, evidence.roles.compact))
+    return [Part(text, bool(holding) if tested else None), in_time]
 
 
-CLAIMS = (
-    Claim(
-        1,
-        "smaller, and as accurate",
-        "Distillation and quantisation shrink a large transformer greatly while it keeps its accuracy.",
-        f"The `.tflite` of {COMPRESSED} is more than {SHRINK:g} times smaller than the float32 weights of {TEACHER} "
-        f"(int8 alone gives {SHRINK:g}), and its macro F1 is not more than {100 * MARGIN:g} point below that of "
-        f"{TEACHER}.",
-        lambda evidence: [evidence.shrinks(COMPRESSED, TEACHER), evidence.keeps_up(COMPRESSED, TEACHER)],
-    ),
-    Claim(
-        2,
-        f"transformer in {COMPRESSED_KB} KB",
-        f"The quantised transformer performs well within {COMPRESSED_KB} KB of RAM.",
-        f"{COMPRESSED}, compiled, ran on the board in at most {COMPRESSED_KB} KB of RAM with TFLite Micro's very "
-        f"answers, and its macro F1 is not more than {100 * MARGIN:g} point below that of {FOREST}.",
-        lambda evidence: [evidence.fits(COMPRESSED, COMPRESSED_KB), evidence.keeps_up(COMPRESSED, FOREST)],
-    ),
-    Claim(
-        3,
-        f"Mamba in {COMPACT_KB} KB",
-        f"A compact Mamba performs well within {COMPACT_KB} KB of RAM, with no compression.",
-        f"{COMPACT}, compiled, ran on the board in at most {COMPACT_KB} KB of RAM with TFLite Micro's answers up to "
-        f"rounding, and its macro F1 is not more than {100 * MARGIN:g} point below that of {FOREST}.",
-        lambda evidence: [evidence.fits(COMPACT, COMPACT_KB), evidence.keeps_up(COMPACT, FOREST)],
-    ),
-    Claim(
-        4,
-        "on a microcontroller",
-        "So room-level localisation runs on a low-power microcontroller.",
-        "Claim 2 or claim 3 is supported, and no answer takes more instructions than the core has cycles before the "
-        f"next answer is due, at {CLOCK_HZ / 1e6:g} MHz. Power itself is not measured: *low-power* stays untested.",
-        _runs_somewhere,
-    ),
-)
+def claims(roles: Roles) -> tuple[Claim, ...]:
+    """The study's claims, about the entries that play their parts here."""
+    teacher, yardstick = roles.teacher, roles.yardstick
+    compressed, compact = roles.compressed, roles.compact
+    return (
+        Claim(
+            1,
+            "smaller, and as accurate",
+            "Distillation and quantisation shrink a large transformer greatly while it keeps its accuracy.",
+            f"The `.tflite` of {compressed} is more than {SHRINK:g} times smaller than the float32 weights of "
+            f"{teacher} (int8 alone gives {SHRINK:g}), and its macro F1 is not more than {100 * MARGIN:g} point below "
+            f"that of {teacher}.",
+            lambda evidence: [evidence.shrinks(compressed, teacher), evidence.keeps_up(compressed, teacher)],
+        ),
+        Claim(
+            2,
+            f"transformer in {COMPRESSED_KB} KB",
+            f"The quantised transformer performs well within {COMPRESSED_KB} KB of RAM.",
+            f"{compressed}, compiled, ran on the board in at most {COMPRESSED_KB} KB of RAM with TFLite Micro's very "
+            f"answers, and its macro F1 is not more than {100 * MARGIN:g} point below that of {yardstick}.",
+            lambda evidence: [evidence.fits(compressed, COMPRESSED_KB), evidence.keeps_up(compressed, yardstick)],
+        ),
+        Claim(
+            3,
+            f"Mamba in {COMPACT_KB} KB",
+            f"A compact Mamba performs well within {COMPACT_KB} KB of RAM, with no compression.",
+            f"{compact}, compiled, ran on the board in at most {COMPACT_KB} KB of RAM with TFLite Micro's answers up "
+            f"to rounding, and its macro F1 is not more than {100 * MARGIN:g} point below that of {yardstick}.",
+            lambda evidence: [evidence.fits(compact, COMPACT_KB), evidence.keeps_up(compact, yardstick)],
+        ),
+        Claim(
+            4,
+            "on a microcontroller",
+            "So room-level localisation runs on a low-power microcontroller.",
+            "Claim 2 or claim 3 is supported, and no answer takes more instructions than the core has cycles before "
+            f"the next answer is due, at {CLOCK_HZ / 1e6:g} MHz. Power itself is not measured: *low-power* stays "
+            "untested.",
+            _runs_somewhere,
+        ),
+    )
 
 
 def verdict(parts: Iterable[Part]) -> str:
@@ -164,22 +170,24 @@ def judge(
     folders: Sequence[Path],
     reports: Sequence[Path],
     bin_s: float,
+    roles: Roles,
 ) -> pd.DataFrame:
     """Every claim on every data set: number, claim, dataset, evidence, verdict.
 
     datasets: those with results; absent: those without, with the reason. folders: of `Study.fit` and `Study.export`.
-    reports: of `Study.on_device`. bin_s: seconds between two answers.
+    reports: of `Study.on_device`. bin_s: seconds between two answers. roles: see `report.roles.of`.
     """
     evidence = {
         name: Evidence(
             [folder for folder in folders if results.Key.of(folder).dataset == name],
             [report for report in reports if results.Key.of(report.parent).dataset == name],
             bin_s,
+            roles,
         )
         for name in datasets
     }
     rows = []
-    for claim in CLAIMS:
+    for claim in claims(roles):
         rows += [_row(claim, name, claim.parts(found)) for name, found in evidence.items()]
         rows += [_row(claim, name, [Part("the data were not there", None)]) for name in absent]
     return pd.DataFrame(rows)
@@ -197,9 +205,9 @@ def _row(claim: Claim, dataset: str, parts: list[Part]) -> dict:
     }
 
 
-def rules_in_words() -> str:
+def rules_in_words(roles: Roles) -> str:
     """Markdown: the rule of every claim, with the numbers that the code uses."""
-    lines = [f"{claim.number}. *{claim.text}* {claim.rule}" for claim in CLAIMS]
+    lines = [f"{claim.number}. *{claim.text}* {claim.rule}" for claim in claims(roles)]
     note = (
         f'"Not more than {100 * MARGIN:g} point below" means that the whole 95 % interval of the paired difference '
         f"lies above −{100 * MARGIN:g} point."

@@ -4,15 +4,21 @@ A difference is taken unit by unit before anything is averaged, because a hard p
 unit is, and how an interval is made, see `tinyloc.evaluation.statistics`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
 
 from tinyloc.errors import InputError
-from tinyloc.evaluation import statistics
+from tinyloc.evaluation import paired, statistics
 from tinyloc.report import results
+
+PAIRS = (
+    "dataset", "entry", "against", "difference", "low", "high", "p", "p_equivalent", "n_units", "p_least", "p_holm",
+    "verdict",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,13 +43,65 @@ def compare(folders: Iterable[Path], entry: str, against: str) -> Comparison:
     units, intervals = [], []
     for dataset in datasets:
         ours, theirs = (units_of(by_key[dataset, e]) for e in (entry, against))
-        if ours.names != theirs.names:
-            raise InputError(f"{dataset}: {entry!r} and {against!r} were scored on different units; compute them again")
+        _require_pairs(dataset, entry, ours, against, theirs)
         difference = ours.by_unit() - theirs.by_unit()
         units.append(pd.DataFrame({"dataset": dataset, "unit": ours.names, "difference": difference}))
-        interval = statistics.interval(lambda rows, a=ours, b=theirs: a.score(rows) - b.score(rows), len(ours.names))
+        interval = statistics.interval(
+            lambda drawn, seeds, a=ours, b=theirs: a.score(drawn, seeds) - b.score(drawn, seeds),
+            len(ours.names),
+            ours.n_seeds,
+        )
         intervals.append({"dataset": dataset, **interval})
     return Comparison(entry, against, pd.concat(units, ignore_index=True), pd.DataFrame(intervals))
+
+
+def pairs(
+    folders: Iterable[Path], entry: str | None = None, together: Mapping[str, Sequence[str]] | None = None
+) -> pd.DataFrame:
+    """Every pair of entries on every data set, tested: a row each with the columns PAIRS.
+
+    Differences are `entry` minus `against` in fractions of macro F1. Holm's correction is for the pairs of a data set,
+    for either question apart; `p_equivalent` is corrected, and `verdict` rests on corrected values alone. What each of
+    them is: `tinyloc.evaluation.paired`.
+    entry: compare this one alone with every other; fewer questions leave each of them more power.
+    together: more rows under these names, for several data sets as one question; their units are all resampled, each
+    in its own data set.
+    Raises InputError: two entries were not scored on the same units and seeds.
+    """
+    by_key = {key: units_of(seeds) for key, seeds in group(folders).items()}
+    questions = {dataset: (dataset,) for dataset in dict.fromkeys(d for d, _ in by_key)} | dict(together or {})
+    tables = [_tested(name, by_key, datasets, entry) for name, datasets in questions.items()]
+    found = [table for table in tables if len(table)]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=PAIRS)
+
+
+def _tested(
+    name: str, by_key: Mapping[tuple[str, str], statistics.Units], datasets: Sequence[str], only: str | None
+) -> pd.DataFrame:
+    """The pairs of entries that are in all of `datasets`, as one family of tests."""
+    entries = [e for d, e in by_key if d == datasets[0] and all((other, e) in by_key for other in datasets)]
+    rows = []
+    for entry, other in combinations(entries, 2) if only is None else ((only, e) for e in entries):
+        if entry == other or only not in {None, *entries}:
+            continue
+        for dataset in datasets:
+            _require_pairs(dataset, entry, by_key[dataset, entry], other, by_key[dataset, other])
+        found = paired.compare([by_key[d, entry] for d in datasets], [by_key[d, other] for d in datasets])
+        rows.append({"dataset": name, "entry": entry, "against": other, **vars(found), "p_least": found.p_least})
+    table = pd.DataFrame(rows)
+    if len(table):
+        table["p_holm"] = paired.holm(table["p"])
+        table["p_equivalent"] = paired.holm(table["p_equivalent"])
+        judged = zip(table["difference"], table["p_holm"], table["p_equivalent"], strict=True)
+        table["verdict"] = [paired.verdict(*row) for row in judged]
+    return table
+
+
+def _require_pairs(dataset: str, entry: str, ours: statistics.Units, against: str, theirs: statistics.Units) -> None:
+    if ours.names != theirs.names or ours.n_seeds != theirs.n_seeds:
+        raise InputError(
+            f"{dataset}: {entry!r} and {against!r} were scored on different units or seeds; compute them again"
+        )
 
 
 def summary(folders: Iterable[Path]) -> pd.DataFrame:
@@ -52,7 +110,7 @@ def summary(folders: Iterable[Path]) -> pd.DataFrame:
     for (dataset, entry), seeds in group(folders).items():
         folds = results.folds(seeds)
         units = units_of(seeds)
-        interval = statistics.interval(units.score, len(units.names))
+        interval = statistics.interval(units.score, len(units.names), units.n_seeds)
         rows.append(
             {
                 "dataset": dataset,

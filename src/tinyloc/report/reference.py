@@ -63,7 +63,7 @@ def _write(dataset: str, entry: str, seeds: Sequence[Path], path: Path) -> Path:
     made = {config["fingerprint"] for config in configs}
     if len(made) != 1:
         raise InputError(f"{dataset}/{entry}: its seeds were trained on different data; compute them again")
-    found = statistics.interval(units.score, len(units.names))
+    found = statistics.interval(units.score, len(units.names), units.n_seeds)
     write_json(
         path,
         {

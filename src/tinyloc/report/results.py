@@ -16,7 +16,13 @@ import pandas as pd
 
 from tinyloc.data.features import Steps
 from tinyloc.errors import InputError
+from tinyloc.evaluation import conditions, delay, statistics
 from tinyloc.files import read_json
+from tinyloc.training.predictions import read_predictions
+
+ROBUSTNESS = (
+    "dataset", "entry", "kind", "value", "reference", "macro_f1", "low", "high", "lost", "lost_low", "lost_high",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,74 @@ def scores(folder: Path) -> np.ndarray:
         return arrays["scores"]
 
 
+def delays(folders: Iterable[Path]) -> pd.DataFrame:
+    """One row a change of room in the test part: unit, wait (steps until the new room was said, inf: never).
+
+    What a unit is: `tinyloc.evaluation.statistics`; what a wait is: `tinyloc.evaluation.delay`.
+    """
+
+    def rows(folder: Path) -> list[dict]:
+        table = predictions(folder)
+        unit = statistics.labels_of(table["fold"].tolist(), table["recording"].tolist())
+        columns = (table[name].to_numpy() for name in ("recording", "step", "y_true", "y_pred"))
+        changed, waited = delay.delays(*columns)
+        return [{"unit": u, "wait": w} for u, w in zip(unit[changed], waited, strict=True)]
+
+    return _gather(folders, rows, columns=("unit", "wait"))
+
+
+def calibrations(folders: Iterable[Path]) -> pd.DataFrame:
+    """One row a folder whose model gives probabilities: probabilities (what was taken for them), ece (a fraction), nll
+    (nats a window), each with _low and _high, and reliability (a list of bins)."""
+
+    def rows(folder: Path) -> list[dict]:
+        found = _json(folder / "metrics.json").get("calibration")
+        if found is None:
+            return []
+        numbers = {
+            name + end: found[name][key]
+            for name in ("ece", "nll")
+            for key, end in (("value", ""), ("low", "_low"), ("high", "_high"))
+        }
+        return [{"probabilities": found["probabilities"], **numbers, "reliability": found["reliability"]}]
+
+    return _gather(folders, rows, columns=("probabilities", "ece", "nll", "reliability"))
+
+
+def robustness(paths: Iterable[Path]) -> pd.DataFrame:
+    """One row a condition, over all seeds, with the columns ROBUSTNESS.
+
+    paths: of `Study.robustness`. What the conditions are: `tinyloc.evaluation.conditions`.
+    """
+    groups: dict[tuple[str, str], list[Path]] = {}
+    for path in paths:
+        key = Key.of(path.parent)
+        groups.setdefault((key.dataset, key.entry), []).append(path)
+    rows = []
+    for (dataset, entry), seeds in groups.items():
+        asked = [conditions.Condition(c["kind"], c["value"]) for c in _json(seeds[0])["conditions"]]
+        names = list(_json(seeds[0].parent / "metrics.json")["folds"])
+        runs = [{n: read_predictions(p.parent / f"fold-{n}" / "robustness.npz") for n in names} for p in seeds]
+        n_rooms = len(_json(seeds[0].parent / "metrics.json")["rooms"])
+        rows += [{"dataset": dataset, "entry": entry, **_flat(c)} for c in conditions.summary(runs, asked, n_rooms)]
+    return pd.DataFrame(rows, columns=ROBUSTNESS)
+
+
+def _flat(condition: dict) -> dict:
+    score, lost = condition["macro_f1"], condition["lost"]
+    return {
+        "kind": condition["kind"],
+        "value": condition["value"],
+        "reference": condition["reference"],
+        "macro_f1": score["mean"],
+        "low": score["low"],
+        "high": score["high"],
+        "lost": lost["mean"],
+        "lost_low": lost["low"],
+        "lost_high": lost["high"],
+    }
+
+
 def least_certain(folder: Path) -> np.ndarray:
     """The scores [R] of the test window of which the model is least sure: the smallest lead of the best room."""
     found = scores(folder)
@@ -161,9 +235,14 @@ def devices(reports: Iterable[Path]) -> pd.DataFrame:
 
 
 def _gather(
-    paths: Iterable[Path], rows: Callable[[Path], list[dict]], of: Callable[[Path], Key] = Key.of
+    paths: Iterable[Path],
+    rows: Callable[[Path], list[dict]],
+    of: Callable[[Path], Key] = Key.of,
+    columns: Sequence[str] = (),
 ) -> pd.DataFrame:
-    return pd.DataFrame([{**vars(of(path)), **row} for path in paths for row in rows(path)])
+    """columns: what a table without a row has to have all the same."""
+    found = [{**vars(of(path)), **row} for path in paths for row in rows(path)]
+    return pd.DataFrame(found) if found else pd.DataFrame(columns=["dataset", "entry", "seed", *columns])
 
 
 def _present(path: Path) -> Path:

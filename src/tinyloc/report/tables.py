@@ -65,7 +65,11 @@ def scores(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def recipe(models: Mapping[str, Training]) -> pd.DataFrame:
-    """How networks are trained, a column each, beside the study's own recipe (the defaults of the configuration)."""
+    """How networks are trained, a column each recipe, beside the study's own (the defaults of the configuration)."""
+    alike: dict[str, list[str]] = {}
+    for name, training in models.items():
+        alike.setdefault(training.model_dump_json(), []).append(name)
+    models = {", ".join(names): models[names[0]] for names in alike.values()}
     rows = {}
     for name, field in Training.model_fields.items():
         label = f"`{name}`" + (f" ({field.description})" if field.description else "")

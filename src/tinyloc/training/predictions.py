@@ -21,16 +21,19 @@ class Predictions:
     y_pred: np.ndarray  # [N] int64
     scores: np.ndarray | None = None  # [N, R] float32, the network's output at the last step
     parameters: int | None = None  # of the network that made them
+    probability: np.ndarray | None = None  # [N, R] float32, of every room at the last step
+    probability_source: str | None = None  # what was taken for a probability, in words
 
     def __len__(self) -> int:
         return len(self.step)
 
 
-COLUMNS = ("recording", "step", "y_true", "y_pred", "scores")
+COLUMNS = ("recording", "step", "y_true", "y_pred", "scores", "probability")
+NOTED = ("parameters", "probability_source")
 
 
 def write_predictions(path: Path, folds: Mapping[str, Predictions], **notes: object) -> None:
-    """All folds in one table, with a `fold` column, as .npz; `scores` only where every fold has them.
+    """All folds in one table, with a `fold` column, as .npz; optional ones only where every fold has them.
 
     notes: anything JSON, kept beside the table.
     """
@@ -38,7 +41,7 @@ def write_predictions(path: Path, folds: Mapping[str, Predictions], **notes: obj
     present = [c for c in COLUMNS if all(getattr(r, c) is not None for r in rows)]
     table = {c: np.concatenate([getattr(r, c) for r in rows]) for c in present}
     table["fold"] = np.repeat(list(folds), [len(r) for r in rows])
-    notes = {**notes, "parameters": {name: r.parameters for name, r in folds.items()}}
+    notes |= {note: {name: getattr(r, note) for name, r in folds.items()} for note in NOTED}
     with atomic(path) as temporary:
         np.savez_compressed(temporary, **table, notes=json.dumps(notes, sort_keys=True))
 
@@ -50,7 +53,7 @@ def read_predictions(path: Path) -> dict[str, Predictions]:
     for name in dict.fromkeys(table["fold"].tolist()):
         rows = table["fold"] == name
         columns = {c: table[c][rows] for c in COLUMNS if c in table}
-        folds[name] = Predictions(**columns, parameters=notes["parameters"][name])
+        folds[name] = Predictions(**columns, **{note: notes[note][name] for note in NOTED})
     return folds
 
 

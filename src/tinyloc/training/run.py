@@ -56,6 +56,27 @@ def train_fold(
     return rows
 
 
+def answer(
+    model: config.Model,
+    fold: Fold,
+    windows: config.Windows,
+    gateways: Sequence[str],
+    rooms: Sequence[str],
+    seed: int,
+    trained: Path,
+    reset: bool = False,
+) -> Predictions:
+    """Ask a fold's model about other test steps than its own: those of `fold.test`.
+
+    trained: the folder of `train_fold`. A baseline leaves no file of itself and is fitted again, which with the same
+    seed gives the same one. reset: see `predict_steps`.
+    Raises InputError: a network was not trained, or no segment is as long as a window.
+    """
+    if isinstance(model, Neural):
+        return predict_steps(checkpoint.load(trained / "model.pt"), fold.test, windows, reset)
+    return _baseline(model, fold, windows, gateways, rooms, seed)
+
+
 def _baseline(
     model: Classical,
     fold: Fold,

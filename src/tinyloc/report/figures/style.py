@@ -47,6 +47,14 @@ def panels(rows: int, height: float, columns: int = 1, **options: object) -> tup
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
+@styled
+def note(text: str) -> Figure:
+    """In the place of a figure that a profile has nothing to draw for: one line that says so."""
+    figure = Figure(figsize=(WIDTH, 0.6))
+    figure.text(0.5, 0.5, text, ha="center", va="center", color=GREY)
+    return figure
+
+
 def colours(names: Iterable[str]) -> dict[str, str]:
     """A colour for every name, in their order."""
     return {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(dict.fromkeys(names))}

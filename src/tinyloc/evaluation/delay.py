@@ -1,0 +1,78 @@
+"""How long after a change of room a model still says another one."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tinyloc.evaluation import statistics
+
+
+def delays(
+    recording: np.ndarray, step: np.ndarray, y_true: np.ndarray, y_pred: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Every change of the true room along the recordings: its row [C], and the steps [C] until the new room was said.
+
+    All four are [N], in any order. 0: said at the very step of the change. inf: never within the stay, which ends with
+    the next change, or where the answers break off. A change that lies in such a break is not one that was seen.
+    """
+    code = np.unique(recording, return_inverse=True)[1]
+    order = np.lexsort((step, code))
+    code, at, true, right = code[order], step[order], y_true[order], (y_true == y_pred)[order]
+    same, apart = np.diff(code) == 0, np.diff(at)
+    if not same.any():
+        return np.empty(0, np.int64), np.empty(0)
+    joined = same & (apart == apart[same].min())  # the smallest distance is the hop of the test windows
+    moved = joined & (np.diff(true) != 0)
+    begin = np.flatnonzero(moved) + 1
+    borders = np.append(np.flatnonzero(~joined | moved) + 1, len(at))
+    end = borders[np.searchsorted(borders, begin, side="right")]
+    said = np.append(np.flatnonzero(right), len(at))
+    first = said[np.searchsorted(said, begin)]
+    waited = np.where(first < end, at[np.minimum(first, len(at) - 1)] - at[begin], np.inf)
+    return order[begin], waited
+
+
+def quantile(waited: np.ndarray, q: float) -> float:
+    """The smallest delay that a share q of the changes [C] does not exceed: one that occurred, and perhaps inf."""
+    return float(np.quantile(waited, q, method="inverted_cdf"))
+
+
+def summary(waited: np.ndarray, unit: Sequence[str]) -> dict:
+    """What `metrics.json` says of the delays [C] of changes in the units [C], each with a 95 % interval over units.
+
+    A change that was never found waited longer than any that was, so a quantile that falls among those is None:
+    leaving them out would praise a model for giving up. Units are pooled, since one alone may have a change or two.
+    """
+    if len(waited) == 0:
+        return {"changes": 0, "median_steps": None, "p90_steps": None, "never_found": None}
+    support, column = np.unique(waited, return_inverse=True)
+    names, row = np.unique(np.asarray(unit), return_inverse=True)
+    counts = np.zeros((len(names), len(support)), np.int64)
+    np.add.at(counts, (row, column), 1)
+
+    def resampled(drawn: np.ndarray) -> np.ndarray:
+        times = (drawn[:, :, None] == np.arange(len(names))).sum(1)
+        return times @ counts
+
+    def quantiles(q: float) -> dict:
+        def of(drawn: np.ndarray, _: np.ndarray) -> np.ndarray:
+            below = resampled(drawn).cumsum(-1)
+            return support[(below >= q * below[:, -1:]).argmax(-1)]
+
+        return _finite(statistics.interval(of, len(names), method="inverted_cdf"))
+
+    def never(drawn: np.ndarray, _: np.ndarray) -> np.ndarray:
+        found = resampled(drawn)
+        return found[:, np.isinf(support)].sum(-1) / found.sum(-1)
+
+    return {
+        "changes": len(waited),
+        "median_steps": quantiles(0.5),
+        "p90_steps": quantiles(0.9),
+        "never_found": _finite(statistics.interval(never, len(names))),
+    }
+
+
+def _finite(found: dict[str, float]) -> dict:
+    renamed = {"value": found["mean"], "low": found["low"], "high": found["high"]}
+    return {name: value if np.isfinite(value) else None for name, value in renamed.items()}

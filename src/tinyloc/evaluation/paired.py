@@ -1,0 +1,119 @@
+"""Two models on the same test rows: by how much one is better, whether that may be chance, and what may be said.
+
+All of it is paired unit by unit (see `tinyloc.evaluation.statistics`), because a hard person is hard for both. Several
+data sets may be compared together: each is scored by itself, the scores are averaged, and units stay in their own.
+
+- The interval of the difference is a bootstrap percentile interval over units, stratified by data set.
+- The test asks whether the two models could be exchanged: swap their answers in every unit or not, at random, which
+  is the sign-flip test of a paired difference where the score is a mean over units (Good, "Permutation, parametric
+  and bootstrap tests of hypotheses", 2005). It is exact, over all 2^U swaps, as long as these are fewer than SWAPS.
+- *Equivalent* is not *not different*: it has to be shown, by two one-sided tests that the difference lies within
+  MARGIN (Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987), here by the same bootstrap.
+- Where several pairs are tested, their p-values are Holm's (Scandinavian Journal of Statistics 6, 1979): the chance
+  of one or more false findings among all of them is at most ALPHA.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import permutation_test
+
+from tinyloc.evaluation.statistics import LEVEL, Units, draws
+
+ALPHA = 0.05
+MARGIN = 0.01  # of macro F1: what a difference has to be smaller than to be none
+SWAPS = 9_999  # drawn at random; all of them where there are no more (up to 13 units)
+
+BETTER, WORSE, EQUIVALENT, UNDECIDED = "better", "worse", "equivalent", "undecided"
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The macro F1 of one model minus another's, as fractions. NaN where there is one unit alone."""
+
+    difference: float
+    low: float  # of the 95 % interval
+    high: float
+    p: float  # two-sided, of no difference
+    p_equivalent: float  # of a difference of MARGIN or more
+    n_units: int
+
+    @property
+    def p_least(self) -> float:
+        """The smallest two-sided p that so many units can give, whatever the models do."""
+        return 2 / min(2**self.n_units, SWAPS + 1)
+
+
+def compare(ours: Sequence[Units], theirs: Sequence[Units]) -> Paired:
+    """Compare two models on the same units, one `Units` a data set.
+
+    Raises ValueError: the units or the numbers of seeds differ, so that nothing pairs.
+    """
+    for a, b in zip(ours, theirs, strict=True):
+        if a.names != b.names or a.n_seeds != b.n_seeds:
+            raise ValueError(f"not the same units and seeds: {a.names} × {a.n_seeds}, {b.names} × {b.n_seeds}")
+    difference = float(_difference(ours, theirs, [(np.arange(len(a.names))[None], None) for a in ours])[0])
+    n_units = sum(len(a.names) for a in ours)
+    if min(len(a.names) for a in ours) == 1:
+        return Paired(difference, np.nan, np.nan, np.nan, np.nan, n_units)
+    drawn = [draws(len(a.names), a.n_seeds, stream) for stream, a in enumerate(ours)]
+    resampled = _difference(ours, theirs, drawn)
+    low, high = np.quantile(resampled, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return Paired(difference, float(low), float(high), _swapped(ours, theirs), _equivalence(resampled), n_units)
+
+
+def _difference(ours: Sequence[Units], theirs: Sequence[Units], drawn: Sequence[tuple]) -> np.ndarray:
+    """Mean over the data sets of the difference in macro F1, every resample: [M]."""
+    return np.mean([a.score(*d) - b.score(*d) for a, b, d in zip(ours, theirs, drawn, strict=True)], 0)
+
+
+def _swapped(ours: Sequence[Units], theirs: Sequence[Units]) -> float:
+    """Two-sided p of the swaps. The samples are indices into both models' units side by side, so that scipy permutes
+    units and we score them as they come to lie."""
+    both = [a.beside(b) for a, b in zip(ours, theirs, strict=True)]
+    sizes = [len(a.names) for a in ours]
+    first = np.concatenate([np.arange(n) for n in sizes])
+    second = first + np.repeat(sizes, sizes)
+    ends = np.cumsum(sizes)[:-1]
+
+    def statistic(one: np.ndarray, other: np.ndarray, axis: int) -> np.ndarray:
+        parts = zip(both, *(np.split(np.atleast_2d(x), ends, axis=-1) for x in (one, other)), strict=True)
+        found = np.mean([u.score(a) - u.score(b) for u, a, b in parts], 0)
+        return found if one.ndim > 1 else found[0]
+
+    tested = permutation_test(
+        (first, second),
+        statistic,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=SWAPS,
+        batch=1000,
+        axis=-1,
+        rng=np.random.default_rng(0),
+    )
+    return float(tested.pvalue)
+
+
+def _equivalence(resampled: np.ndarray) -> float:
+    """p of the two one-sided tests: the larger share of resampled differences [M] that lie beyond either margin."""
+    beyond = max(np.sum(resampled <= -MARGIN), np.sum(resampled >= MARGIN))
+    return float((1 + beyond) / (1 + len(resampled)))
+
+
+def holm(p: Sequence[float]) -> np.ndarray:
+    """Holm's adjusted p-values, in the order given; NaN is no test and stays NaN."""
+    p = np.asarray(p, float)
+    tested = np.flatnonzero(~np.isnan(p))
+    order = tested[np.argsort(p[tested], kind="stable")]
+    adjusted = np.full(len(p), np.nan)
+    weights = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(weights * p[order]), 1)
+    return adjusted
+
+
+def verdict(difference: float, p: float, p_equivalent: float) -> str:
+    """What may be said, from adjusted p-values. A difference that is certain is one, however small it is."""
+    if p < ALPHA:
+        return BETTER if difference > 0 else WORSE
+    return EQUIVALENT if p_equivalent < ALPHA else UNDECIDED

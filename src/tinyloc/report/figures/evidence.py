@@ -1,0 +1,160 @@
+"""Chapters 2 and 7: which differences may be believed, how late, how sure and how fragile a model is."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tinyloc.evaluation.conditions import DEAD, DROPPED, LENGTH
+from tinyloc.evaluation.paired import BETTER, EQUIVALENT, MARGIN, UNDECIDED, WORSE
+from tinyloc.report.figures.style import COLOURS, GREY, PALE, colours, markers, matrix, note, panels, styled
+from tinyloc.report.numbers import points
+
+INK = {BETTER: COLOURS[0], WORSE: COLOURS[3], EQUIVALENT: COLOURS[2], UNDECIDED: GREY}
+SHAPE = {BETTER: "^", WORSE: "v", EQUIVALENT: "D", UNDECIDED: "o"}
+NOT_RUN = "No model of this profile was disturbed: its configuration has no `robustness`."
+STILL = "Nobody changes rooms within a segment of these data, so there is no delay to measure."
+ROW = 0.28  # inches a line of text
+
+
+@styled
+def pairs(tests: pd.DataFrame) -> Figure:
+    """Differences of macro F1 in points with 95 % intervals; marker and colour say the verdict, the band is ±MARGIN.
+
+    tests: as `comparison.pairs` gives it.
+    """
+    datasets = tests["dataset"].unique()
+    heights = [1.0 + ROW * (tests["dataset"] == d).sum() for d in datasets]
+    figure, axes = panels(len(datasets), 1.0, height_ratios=heights)
+    figure.set_figheight(sum(heights))
+    for ax, dataset in zip(axes[:, 0], datasets, strict=True):
+        part = tests[tests["dataset"] == dataset].reset_index(drop=True)
+        ax.axvspan(-100 * MARGIN, 100 * MARGIN, color=PALE, alpha=0.6, lw=0)
+        ax.axvline(0, color="black", lw=1)
+        for at, row in part.iterrows():
+            ax.hlines(at, 100 * row["low"], 100 * row["high"], color=INK[row["verdict"]], lw=2)
+            ax.plot(100 * row["difference"], at, SHAPE[row["verdict"]], color=INK[row["verdict"]], ms=6)
+        ax.set_yticks(part.index, [f"{row['entry']} − {row['against']}" for _, row in part.iterrows()])
+        ax.set(ylim=(len(part) - 0.4, -0.6), xlabel="difference in macro F1 (points)", title=dataset)
+    used = [name for name in INK if (tests["verdict"] == name).any()]
+    handles = [
+        axes[0, 0].plot(
+            [], [], SHAPE[name], color=INK[name], label=f"first is {name}" if name in (BETTER, WORSE) else name
+        )[0]
+        for name in used
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(used))
+    return figure
+
+
+@styled
+def delays(waits: pd.DataFrame, bin_s: float, longest_s: float = 60.0) -> Figure:
+    """Share of the changes of room that were noticed within so many seconds; what a curve lacks in the end never was.
+
+    waits: as `results.delays` gives it. bin_s: seconds a step.
+    """
+    datasets = waits["dataset"].unique()
+    if len(datasets) == 0:
+        return note(STILL)
+    entries = list(waits["entry"].unique())
+    ink, shape = colours(entries), markers(entries)
+    figure, axes = panels(len(datasets), 2.8)
+    for ax, dataset in zip(axes[:, 0], datasets, strict=True):
+        for entry, part in waits[waits["dataset"] == dataset].groupby("entry", sort=False):
+            second = np.arange(0, longest_s + bin_s, bin_s)
+            share = (bin_s * part["wait"].to_numpy() <= second[:, None]).mean(1)
+            ax.step(second, 100 * share, where="post", color=ink[entry], lw=1.3)
+            ax.plot(second[::5], 100 * share[::5], ls="", marker=shape[entry], color=ink[entry], ms=4.5, label=entry)
+        ax.set(ylim=(0, 102), xlabel="time since the change of room (s)", ylabel="changes noticed (%)", title=dataset)
+    _legend(figure, axes[:, 0])
+    return figure
+
+
+@styled
+def reliability(calibrations: pd.DataFrame) -> Figure:
+    """Share of right answers against the probability that the model gave them, in bins of equal mass.
+
+    calibrations: as `results.calibrations` gives it; bins of several seeds lie over each other.
+    """
+    datasets = calibrations["dataset"].unique()
+    if len(datasets) == 0:
+        return note("No model of this profile gives probabilities.")
+    entries = list(calibrations["entry"].unique())
+    ink, shape = colours(entries), markers(entries)
+    figure, axes = panels(len(datasets), 2.9)
+    for ax, dataset in zip(axes[:, 0], datasets, strict=True):
+        ax.plot([0, 100], [0, 100], color="black", lw=1, ls=":")
+        for entry, part in calibrations[calibrations["dataset"] == dataset].groupby("entry", sort=False):
+            for i, bins in enumerate(part["reliability"]):
+                line = [[100 * b[name] for b in bins] for name in ("confidence", "accuracy")]
+                label = entry if i == 0 else None
+                ax.plot(*line, marker=shape[entry], color=ink[entry], ms=5, lw=1.2, label=label)
+        ax.set(xlim=(0, 102), ylim=(0, 102), xlabel="probability of the answer (%)", ylabel="right (%)", title=dataset)
+    _legend(figure, axes[:, 0])
+    return figure
+
+
+@styled
+def disturbed(table: pd.DataFrame) -> Figure:
+    """Macro F1 with 95 % intervals against the share of packets lost (left) and the length of a window (right).
+
+    table: as `results.robustness` gives it.
+    """
+    if len(table) == 0:
+        return note(NOT_RUN)
+    datasets, entries = table["dataset"].unique(), list(table["entry"].unique())
+    ink, shape = colours(entries), markers(entries)
+    figure, axes = panels(len(datasets), 2.6, columns=2, sharey="row")
+    for (left, right), dataset in zip(axes, datasets, strict=True):
+        part = table[table["dataset"] == dataset]
+        for ax, kind, scale in ((left, DROPPED, 100), (right, LENGTH, 1)):
+            shown = part[part["kind"] == kind]
+            for i, entry in enumerate(entries):
+                curve = shown[shown["entry"] == entry]
+                # side by side, so that no interval hides another
+                x = scale * curve["value"].astype(float) + (i - (len(entries) - 1) / 2) * 0.012 * _range(
+                    scale * shown["value"]
+                )
+                ax.vlines(
+                    x, 100 * curve["low"].astype(float), 100 * curve["high"].astype(float), color=ink[entry], lw=1.2
+                )
+                ax.plot(x, 100 * curve["macro_f1"], marker=shape[entry], color=ink[entry], ms=5, lw=1.2, label=entry)
+        left.set(xlabel="packets lost (%)", ylabel="macro F1 (%)", title=dataset)
+        right.set(xlabel="length of a window (steps)")
+    _legend(figure, axes[:, 0])
+    return figure
+
+
+@styled
+def dead_gateways(table: pd.DataFrame) -> Figure:
+    """What each gateway's silence costs each model, in points of macro F1.
+
+    table: as `results.robustness` gives it.
+    """
+    dead = table[table["kind"] == DEAD]
+    if len(dead) == 0:
+        return note(NOT_RUN)
+    datasets = dead["dataset"].unique()
+    heights = [1.1 + ROW * dead.loc[dead["dataset"] == d, "value"].nunique() for d in datasets]
+    figure, axes = panels(len(datasets), 1.0, height_ratios=heights)
+    figure.set_figheight(sum(heights))
+    for ax, dataset in zip(axes[:, 0], datasets, strict=True):
+        part = dead[dead["dataset"] == dataset]
+        cells = part.pivot(index="value", columns="entry", values="lost")
+        cells = cells.loc[part["value"].unique(), part["entry"].unique()]
+        texts = np.vectorize(points)(cells.to_numpy())
+        matrix(ax, cells.to_numpy(), texts, list(cells.index), list(cells.columns), cmap="Oranges", vmin=0, vmax=0.5)
+        ax.set(title=f"{dataset}: points of macro F1 lost", ylabel="gateway that is dead")
+    return figure
+
+
+def _range(values: pd.Series) -> float:
+    return float(values.astype(float).max() - values.astype(float).min()) or 1.0
+
+
+def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
+    """One legend for all panels, under them; an entry need not be in every panel."""
+    handles = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(len(handles), 4))

@@ -1,0 +1,64 @@
+"""Which model of a configuration plays which part in the chapters, so that no chapter depends on a name."""
+
+from dataclasses import dataclass
+
+from tinyloc.config import Config, ForestModel, MambaModel, MdcsaModel, Model
+from tinyloc.errors import InputError
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The entries that the study's claims are about; the defaults are their names in the profiles."""
+
+    teacher: str = "teacher"
+    yardstick: str = "forest"
+    compressed: str = "student-distilled.int8"
+    compact: str = "mamba.float32"
+
+
+def teacher(config: Config) -> str:
+    """The model that others are distilled from, or else the widest transformer.
+
+    Raises InputError: there is neither.
+    """
+    taught = (getattr(model, "distillation", None) for model in config.models.values())
+    named = [distillation.teacher for distillation in taught if distillation]
+    wide = [name for name, model in config.models.items() if isinstance(model, MdcsaModel)]
+    if not named and not wide:
+        raise InputError(f"profile {config.name!r}: no teacher; add a model of family mdcsa to its `models`")
+    return named[0] if named else max(wide, key=lambda name: config.models[name].d)
+
+
+def rivals(config: Config) -> list[str]:
+    """What a practitioner would try before the study's two families: all models of other families that have no teacher.
+
+    Raises InputError: there are none.
+    """
+    found = [name for name, model in config.models.items() if _is_other(model) and name != teacher(config)]
+    if not found:
+        raise InputError(
+            f"profile {config.name!r}: nothing to compare with; add a model of family forest or neighbours"
+        )
+    return found
+
+
+def of(config: Config) -> Roles:
+    """Who plays what. The yardstick is the forest, or the first other rival; the compressed model is the first int8
+    export, the compact one the first exported Mamba. A part for which there is no model keeps its usual name, under
+    which no result will be found."""
+    usual = Roles()
+    exported = [(export.model, kind) for export in config.exports for kind in export.kinds]
+    int8 = [f"{model}.{kind}" for model, kind in exported if kind == "int8"]
+    mamba = [f"{model}.{kind}" for model, kind in exported if isinstance(config.models[model], MambaModel)]
+    others = [name for name, model in config.models.items() if _is_other(model)]
+    forests = [name for name in others if isinstance(config.models[name], ForestModel)]
+    return Roles(
+        teacher=teacher(config),
+        yardstick=next(iter(forests + others), usual.yardstick),
+        compressed=next(iter(int8), usual.compressed),
+        compact=next(iter(mamba), usual.compact),
+    )
+
+
+def _is_other(model: Model) -> bool:
+    return not isinstance(model, MdcsaModel | MambaModel) and getattr(model, "distillation", None) is None

@@ -1,0 +1,200 @@
+"""What may be said of pairs, delays, probabilities and disturbances; nothing is called better without a test."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from report_tree import ROOMS, SHIB, write_result
+
+from tinyloc.config import Config
+from tinyloc.errors import InputError
+from tinyloc.evaluation import calibration, delay
+from tinyloc.evaluation.conditions import DEAD, DROPPED, LENGTH
+from tinyloc.report import comparison, results, roles, trust
+from tinyloc.report.figures import evidence
+
+MANY = {"living": tuple(f"living-{i}" for i in range(8))}
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """Eight recordings a house: enough for a small p. `good` and `twin` answer alike, `bad` is bad."""
+    monkeypatch.setattr("report_tree.HOUSE", MANY)
+    shares = {"bad": 0.6, "good": 0.95, "twin": 0.95}
+    return [
+        write_result(tmp_path, home, entry, share) for home in ("house", "cabin") for entry, share in shares.items()
+    ]
+
+
+def test_every_pair_of_a_data_set_is_one_family(folders):
+    tests = comparison.pairs(folders)
+    assert list(tests.columns) == list(comparison.PAIRS)
+    house = tests[tests["dataset"] == "house"].set_index(["entry", "against"])
+    assert list(house.index) == [("bad", "good"), ("bad", "twin"), ("good", "twin")]
+    assert house["p"].iloc[0] == 2 / 2**8 and house["p_holm"].iloc[0] == pytest.approx(3 * 2 / 2**8)
+    assert list(house["verdict"]) == ["worse", "worse", "equivalent"]
+
+
+def test_one_entry_against_the_others_is_a_smaller_family(folders):
+    tests = comparison.pairs(folders, entry="good", together={"both": ["house", "cabin"]})
+    assert list(tests["dataset"].unique()) == ["house", "cabin", "both"]
+    assert set(tests["entry"]) == {"good"} and list(tests["against"]) == ["bad", "twin"] * 3
+    both = tests[tests["dataset"] == "both"].iloc[0]
+    assert both["n_units"] == 16 and both["p"] < 2 / 2**8
+    assert both["difference"] == pytest.approx(tests[tests["against"] == "bad"]["difference"].iloc[:2].mean())
+
+
+def test_other_seeds_do_not_pair(tmp_path):
+    found = [write_result(tmp_path, "shib", "a", 0.9), write_result(tmp_path, "shib", "b", 0.8)]
+    found.append(write_result(tmp_path, "shib", "b", 0.8, seed=1))
+    with pytest.raises(InputError, match=r"shib: 'b' and 'a' .*units or seeds|shib: 'a' and 'b' .*units or seeds"):
+        comparison.pairs(found)
+
+
+def test_a_lone_entry_has_no_pairs(tmp_path):
+    tests = comparison.pairs([write_result(tmp_path, "shib", "a", 0.9)])
+    assert len(tests) == 0 and list(trust.verdicts_table(tests).columns) == ["data set", "model"]
+    assert trust.verdicts(tests) == ""
+
+
+def test_better_is_said_either_way_round_and_never_without_a_test(folders):
+    tests = comparison.pairs(folders)
+    said = trust.better(tests, "house", "good", "bad")
+    assert said.startswith("good is better than bad by ") and "(p = 0.023)" in said
+    with pytest.raises(InputError, match=r"house: nothing backs that 'bad' is better than 'good'.*worse"):
+        trust.better(tests, "house", "bad", "good")
+    with pytest.raises(InputError, match=r"nothing backs that 'good' is better than 'twin'.*equivalent"):
+        trust.better(tests, "house", "good", "twin")
+    with pytest.raises(InputError, match="house: 'good' and 'nobody' were not tested"):
+        trust.better(tests, "house", "good", "nobody")
+
+
+def test_verdicts_in_words(folders, tmp_path):
+    text = trust.verdicts(comparison.pairs(folders, entry="good"))
+    assert "- **house** (8 units, 2 pairs): good is better than bad by" in text
+    assert "good and twin are equivalent within 1 point" in text
+    few = [write_result(tmp_path / "few", "shib", e, s) for e, s in (("a", 0.9), ("b", 0.5))]
+    assert len(SHIB) == 4
+    assert "corrected, is 0.125, so that no difference" in trust.verdicts(comparison.pairs(few))
+
+
+def test_the_table_of_pairs_has_its_numbers(folders):
+    table = trust.pairs_table(comparison.pairs(folders, entry="good"))
+    assert list(table["pair"]) == ["good − bad", "good − twin"] * 2
+    assert list(table["the first is"].iloc[:2]) == ["**better**", "**equivalent**"]
+    assert table["p"].iloc[0] == "0.008" and table["p, Holm"].iloc[0] == "0.016"
+    crossed = trust.verdicts_table(comparison.pairs(folders))
+    assert list(crossed.columns) == ["data set", "model", "good", "twin"]
+    assert crossed.iloc[1].tolist() == ["house", "good", "–", "equivalent (0.0)"]
+
+
+def test_delays_are_counted_and_never_is_shown_as_endless(folders):
+    waits = results.delays(folders)
+    # three rooms a recording, one after the other
+    assert waits.groupby(["dataset", "entry"]).size().eq(2 * 8).all()
+    table = trust.delay_table(waits, [("house", "good"), ("shib", "good")], bin_s=2.0)
+    good = waits.query("dataset == 'house' and entry == 'good'")["wait"].to_numpy()
+    assert table["changes of room"].tolist() == ["16", "0"]
+    assert table["median delay (s)"].iloc[0].startswith(f"{2 * delay.quantile(good, 0.5):.0f} (")
+    assert table["median delay (s)"].iloc[1] == "–"
+    missed = waits.assign(wait=np.inf)
+    assert set(trust.delay_table(missed, [("house", "good")], 1.0)["median delay (s)"]) == {"∞"}
+    assert "no time at all (bad: most were missed)" in trust.notice(missed, 1.0)
+    assert "house**: 16 changes of room." in trust.notice(waits, 1.0)
+    assert "no delay" in trust.notice(waits.iloc[:0], 1.0)
+
+
+@pytest.fixture
+def calibrated():
+    rng = np.random.default_rng(0)
+    probability = rng.dirichlet(np.ones(len(ROOMS)) * 0.3, 400)
+    found = calibration.summary(probability, np.zeros(400, int), np.arange(400) % 4)
+    numbers = {name: found[name]["value"] for name in ("ece", "nll")}
+    row = {"dataset": "house", "entry": "teacher", "seed": 0, "probabilities": "softmax", **numbers}
+    return pd.DataFrame([{**row, "reliability": found["reliability"]}])
+
+
+def test_probabilities_in_words_and_numbers(calibrated):
+    table = trust.calibration_table(calibrated)
+    assert table["expected calibration error (points)"].item() == f"{100 * calibrated['ece'].item():.1f}"
+    assert "teacher: " in trust.honesty(calibrated) and "too sure by" in trust.honesty(calibrated)
+    assert len(trust.calibration_table(calibrated.iloc[:0])) == 0
+
+
+@pytest.fixture
+def fragile():
+    conditions = [
+        (DROPPED, 0.0, True, 0),
+        (DROPPED, 0.6, False, 0.1),
+        (DROPPED, 0.8, False, 0.3),
+        (DEAD, "hall", False, 0.05),
+    ]
+    conditions += [(LENGTH, 5, False, -0.02), (LENGTH, 20, True, 0)]
+    rows = [
+        ("house", entry, kind, value, reference, 0.9 - lost, 0.85 - lost, 0.95 - lost, lost, lost - 0.01, lost + 0.01)
+        for entry in ("forest", "mamba")
+        for kind, value, reference, lost in conditions
+    ]
+    return pd.DataFrame(rows, columns=results.ROBUSTNESS)
+
+
+def test_disturbances_in_words_and_numbers(fragile):
+    table = trust.robustness_table(fragile)
+    assert list(table.columns) == ["data set", "condition", "forest", "mamba"]
+    assert list(table["condition"]) == [
+        "60 % of the packets lost",
+        "80 % of the packets lost",
+        "hall dead",
+        "windows of 5 steps",
+    ]
+    assert table["forest"].tolist()[0] == "+10.0 (+9.0 to +11.0)"
+    said = trust.fragility(fragile).splitlines()[2]
+    assert "80 % of the packets lost +30.0, hall dead +5.0, windows of 5 steps −2.0" in said
+    assert "was disturbed" in trust.fragility(fragile.iloc[:0]) and len(trust.robustness_table(fragile.iloc[:0])) == 0
+
+
+def test_every_figure_draws_what_it_is_given_and_says_so_where_that_is_nothing(folders, calibrated, fragile):
+    pairs = evidence.pairs(comparison.pairs(folders, entry="good"))
+    assert [ax.get_title(loc="left") for ax in pairs.axes] == ["house", "cabin"]
+    waits = results.delays(folders)
+    curves = evidence.delays(waits, 1.0).axes[0].get_lines()
+    last = {line.get_label(): line.get_ydata()[-1] for line in curves if not line.get_label().startswith("_")}
+    good = waits.query("dataset == 'house' and entry == 'good'")["wait"]
+    assert last["good"] == pytest.approx(100 * (good <= 60).mean())
+    assert len(evidence.reliability(calibrated).axes) == 1
+    assert len(evidence.disturbed(fragile).axes) == 2 and len(evidence.dead_gateways(fragile).axes) == 1
+    for drawn in (
+        evidence.delays(waits.iloc[:0], 1.0),
+        evidence.reliability(calibrated.iloc[:0]),
+        evidence.disturbed(fragile.iloc[:0]),
+        evidence.dead_gateways(fragile.iloc[:0]),
+    ):
+        assert drawn.axes == [] and len(drawn.texts) == 1
+
+
+# ── roles ────────────────────────────────────────────────────────────────────────────────────────
+def configured(models, exports=()):
+    data = {"house": {"kind": "house"}}
+    return Config.model_validate(
+        {"name": "p", "seeds": [0], "datasets": data, "models": models, "exports": list(exports)}
+    )
+
+
+WIDE, NARROW = {"family": "mdcsa", "d": 64}, {"family": "mdcsa", "d": 8}
+
+
+def test_roles_follow_the_configuration_and_not_names():
+    models = {"a": NARROW, "b": WIDE, "c": {**NARROW, "distillation": {"teacher": "a"}}, "d": {"family": "neighbours"}}
+    models |= {"e": {"family": "mamba"}, "f": {"family": "forest"}}
+    exports = [{"model": "c", "kinds": ["float32", "int8"]}, {"model": "e", "kinds": ["float32"]}]
+    found = configured(models, exports)
+    assert roles.teacher(found) == "a" and roles.rivals(found) == ["d", "f"]
+    assert roles.of(found) == roles.Roles("a", "f", "c.int8", "e.float32")
+    assert roles.teacher(configured({"a": NARROW, "b": WIDE})) == "b"
+    assert roles.of(configured({"b": WIDE, "d": {"family": "neighbours"}})).yardstick == "d"
+
+
+def test_a_configuration_without_a_part_is_told_in_one_line():
+    with pytest.raises(InputError, match="profile 'p': no teacher; add a model of family mdcsa"):
+        roles.teacher(configured({"d": {"family": "neighbours"}}))
+    with pytest.raises(InputError, match="profile 'p': nothing to compare with"):
+        roles.rivals(configured({"b": WIDE}))

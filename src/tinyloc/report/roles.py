@@ -62,3 +62,14 @@ def of(config: Config) -> Roles:
 
 def _is_other(model: Model) -> bool:
     return not isinstance(model, MdcsaModel | MambaModel) and getattr(model, "distillation", None) is None
+
+
+def stream(config: Config) -> tuple[str, str]:
+    """The Mamba that is exported first, and the first kind that it is exported as.
+
+    Raises InputError: no Mamba is exported.
+    """
+    for export in config.exports:
+        if isinstance(config.models[export.model], MambaModel):
+            return export.model, export.kinds[0]
+    raise InputError(f"profile {config.name!r}: no Mamba to run along a stream; add one to `models` and to `exports`")

@@ -221,7 +221,7 @@ def test_accuracy_against_ram_has_both_limits_and_every_way_of_counting(run):
     assert {ram.WEIGHTS, ram.ARENA, ram.PROGRAM, "student", "forest (no RAM figure)"} <= named
 
 
-def test_the_noise_of_every_operator_is_drawn_and_the_quietest_are_named(tmp_path):
+def test_the_noise_of_every_operator_is_drawn_and_the_noisiest_are_named(tmp_path):
     folders = []
     for kind, quiet in (("int8", "SOFTMAX"), ("int16x8", "MEAN")):
         folder = write_export(write_result(tmp_path, "shib", f"student.{kind}", 0.9, parameters=9), 10, 20)
@@ -237,4 +237,4 @@ def test_the_noise_of_every_operator_is_drawn_and_the_quietest_are_named(tmp_pat
     assert len(table) == 2 * 4 * table["fold"].nunique()
     figure = noise.operators(table)
     assert "signal to noise (dB)" in labels(figure)
-    assert {"SOFTMAX", "MEAN"} <= texts(figure) and "CONV_2D" not in texts(figure)
+    assert texts(figure) == {"SOFTMAX", "MEAN"}  # the others are too close to them

@@ -10,6 +10,7 @@ from tinyloc.export import noise, passes, ranges, weight_only
 from tinyloc.export.calibration import Calibration
 from tinyloc.export.convert import float_graph
 from tinyloc.export.flatbuffer import schema
+from tinyloc.export.native import native_stderr
 from tinyloc.export.quantise import quantise
 from tinyloc.export.scheme import INT8, INT16, Ranges
 from tinyloc.export.simulation import Simulation
@@ -82,9 +83,9 @@ def input_names(trained: Trained) -> list[str]:
 
 def twin(trained: Trained, n_steps: int, avoid: frozenset[str]):
     """The TensorFlow twin of a trained network, for windows of `n_steps` where it knows windows."""
-    # TensorFlow takes seconds to import, and only what converts needs it
-    from tinyloc.export.twin_mamba import TwinMamba
-    from tinyloc.export.twin_mdcsa import TwinMDCSA
+    with native_stderr():  # TensorFlow takes seconds to import, and talks; only what converts needs it
+        from tinyloc.export.twin_mamba import TwinMamba
+        from tinyloc.export.twin_mdcsa import TwinMDCSA
 
     if isinstance(trained.model, Mamba):
         return TwinMamba(trained.model, (trained.n_ap, trained.n_acc), avoid)

@@ -5,7 +5,9 @@ from matplotlib.figure import Figure
 
 from tinyloc.report.figures.style import FONT, colours, panels, styled
 
-NAMED = 3  # quietest tensors of an entry that are named
+NAMED = 3  # noisiest tensors of an entry that are named,
+APART = 4  # operators from one to the next,
+EDGE = 0.05  # of the width: a name there stays inside the axes
 
 
 @styled
@@ -25,10 +27,20 @@ def operators(noise: pd.DataFrame) -> Figure:
             ax.fill_between(x, tensors["min"], tensors["max"], color=ink[entry], alpha=0.15, lw=0)
             ax.plot(x, tensors["mean"], ".-", color=ink[entry], lw=1, ms=4, label=entry)
             operator = part.drop_duplicates("order").set_index("order")["operator"]
-            for order in tensors["mean"].nsmallest(NAMED).index:
+            for order in _noisiest(tensors["mean"]):
                 at = order / max(tensors.index.max(), 1), tensors["mean"][order]
-                ax.annotate(operator[order], at, (0, -9), textcoords="offset points", ha="center", fontsize=FONT - 3)
+                side = "left" if at[0] < EDGE else "right" if at[0] > 1 - EDGE else "center"
+                ax.annotate(operator[order], at, (0, -10), textcoords="offset points", ha=side, fontsize=FONT - 3)
         ax.set(xlabel="operators, in order of execution", ylabel="signal to noise (dB)", title=dataset, xlim=(0, 1))
         ax.set_xticks([])
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
+
+
+def _noisiest(snr: pd.Series) -> list[int]:
+    """Places of the lowest ratios, no two of them close together. snr: by place, dB."""
+    found: list[int] = []
+    for order in snr.sort_values(kind="stable").index:
+        if all(abs(order - other) >= APART for other in found):
+            found.append(int(order))
+    return found[:NAMED]

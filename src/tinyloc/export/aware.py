@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from tinyloc.config import Aware
 from tinyloc.data.windows import Windows
@@ -19,7 +20,7 @@ from tinyloc.export.flatbuffer import NO_TENSOR, add_buffer, graph, operator_nam
 from tinyloc.export.scheme import INT8, WEIGHT_AXIS, Ranges, Ruler, Scheme, weight_scales
 from tinyloc.export.simulation import Simulation, fake_quantise
 from tinyloc.training.checkpoint import Trained
-from tinyloc.training.distil import all_scores, soft_loss
+from tinyloc.training.distil import all_scores, divergence
 
 _SUM = 2.0**31
 
@@ -125,7 +126,10 @@ def _tensors(trained: Trained, windows: Windows) -> tuple[torch.Tensor, ...]:
 
 def _mixed(scores: torch.Tensor, soft: torch.Tensor, room: torch.Tensor, trained: Trained, how: Aware) -> torch.Tensor:
     hard = trained.model.loss(scores, room)
-    return (1 - how.alpha) * hard + how.alpha * soft_loss(scores, soft, how.temperature) if how.alpha else hard
+    if not how.alpha:
+        return hard
+    expected, given = (F.log_softmax(s / how.temperature, -1) for s in (soft, scores))
+    return (1 - how.alpha) * hard + how.alpha * how.temperature**2 * divergence(expected, given)
 
 
 @torch.no_grad()

@@ -29,7 +29,7 @@ from tinyloc.training.distil import all_scores
 from tinyloc.training.predict import stream
 from tinyloc.training.predictions import Predictions
 
-NOISE_INFERENCES = 400
+NOISE_INFERENCES = 128
 """Test inferences that the noise of every operator is measured on."""
 
 

@@ -97,6 +97,13 @@ def test_a_known_sequence_is_counted_to_the_instruction(device):
         assert run(built, (0, 1), (0, 1), (0, 1)).instructions.tolist() == [nops + 1] * 3
 
 
+def test_the_steps_of_a_run_are_counted_to_the_instruction(device):
+    marked = ("push {r4, lr}", "bl tinyloc_step", ".rept 7", "nop", ".endr", "bl tinyloc_step", ".rept 1000", "nop",
+              ".endr", "bl tinyloc_step", "pop {r4, pc}")  # fmt: skip
+    built = device(known_sequence("\\n ".join(marked)), profile=True)
+    assert run(built, (0, 1), (0, 1)).steps.tolist() == [[7, 1000]] * 2
+
+
 def test_a_loop_that_outlasts_the_counter_is_counted_to_the_instruction(device):
     # the 32-bit counter wraps every 167,772,160 instructions; this takes more than two turns
     turns = 200_000_000

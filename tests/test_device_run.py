@@ -42,6 +42,9 @@ def test_a_peer_gives_tflite_micros_outputs_bit_for_bit_within_its_ram(peer, nam
     assert report["ram"]["static"] >= 0
     assert report["ram"]["total"] <= report["ram_limit"] == ram
     assert 0 < report["instructions"]["min"] <= report["instructions"]["median"] <= report["instructions"]["max"]
+    in_steps = sum(step["instructions"]["median"] for step in report["steps"])
+    assert sum(step["macs"] for step in report["steps"]) > 16_000
+    assert abs(report["instructions"]["median"] - in_steps) < 0.005 * in_steps  # the medians of other windows
 
 
 def test_an_output_that_differs_is_reported(peer):

@@ -242,6 +242,7 @@ def run(
     """Run a model on a Cortex-M in QEMU: a .tflite over windows, or (--dataset, --model, --kind) a stage of a study."""
     import json
 
+    from tinyloc.device.profile import table
     from tinyloc.files import read_json
 
     if path and windows:
@@ -252,7 +253,8 @@ def run(
         report = read_json(_study(config, root, workers).on_device(dataset, model, kind, seed))
     else:
         raise InputError("run: give MODEL.tflite and WINDOWS.npz, or --dataset, --model and --kind")
-    typer.echo(json.dumps({k: v for k, v in report.items() if k not in {"key", "provenance"}}, indent=1))
+    typer.echo(json.dumps({k: v for k, v in report.items() if k not in {"key", "provenance", "steps"}}, indent=1))
+    typer.echo(table(report["steps"]), err=True)  # for people; what is above stays whole JSON
 
 
 def _bytes(text: str) -> int:

@@ -21,6 +21,17 @@ class OperatorRow:
 
 
 @dataclass(frozen=True)
+class StepRow:
+    """One call of tinyloc_run, in the order of execution."""
+
+    operators: list[int]  # whose work it does; empty: a copy that no operator asked for
+    name: str  # of those operators
+    kernel: str
+    output: str
+    macs: int
+
+
+@dataclass(frozen=True)
 class TensorRow:
     """One tensor of the arena or the state; times count kernel calls, -1 is before the first."""
 
@@ -44,6 +55,7 @@ class Report:
     weights_bytes: int  # constants of the model in flash: weights, biases, scales, tables
     macs: int
     operators: list[OperatorRow]
+    steps: list[StepRow]
     tensors: list[TensorRow]
     sources: list[str]  # C files to build, and their headers
 
@@ -59,6 +71,7 @@ class Report:
             weights_bytes=weights_bytes,
             macs=sum(row.macs for row in rows),
             operators=rows,
+            steps=_steps(program, plan),
             tensors=[*_tensors(program, plan, "arena"), *_tensors(program, plan, "state")],
             sources=["model.c", "model.h", *sources_of({call.kernel for call in program.calls})],
         )
@@ -105,6 +118,16 @@ def _operators(program: Program) -> list[OperatorRow]:
             )
         )
     return rows
+
+
+def _steps(program: Program, plan: Plan) -> list[StepRow]:
+    rows = []
+    for call in program.calls:
+        operators = [call.operator] if call.operator else []
+        name = " + ".join(operator.name for operator in operators) or "copy"
+        output = program.tensors[call.write.tensor].name
+        rows.append(StepRow([operator.index for operator in operators], name, call.kernel, output, call.macs))
+    return rows + [StepRow([], "copy", "memcpy", pair.state.name, 0) for pair in plan.copies]
 
 
 def _tensors(program: Program, plan: Plan, region: str) -> list[TensorRow]:

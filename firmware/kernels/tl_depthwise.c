@@ -8,9 +8,9 @@ void tl_depthwise_conv_s8(const struct tl_depthwise_conv_s8 *p, const int8_t *in
     for (uint32_t batch = 0; batch < p->batches; batch++, in += (uint32_t)(w->in_h * w->in_w) * p->in_c) {
         for (int32_t pixel = 0; pixel < w->out_h * w->out_w; pixel++) {
             const struct tl_taps taps = tl_taps(w, pixel);
-            const struct tl_scale *scale = p->scale;
-            for (uint32_t c = 0; c < out_c; c++, scale += p->scale_step) {
-                int32_t sum = p->bias[c];
+            for (uint32_t c = 0; c < out_c; c++) {
+                const struct tl_channel *channel = &p->channels[c];
+                int32_t sum = channel->bias;
                 for (int32_t i = taps.top; i < taps.bottom; i++) {
                     for (int32_t j = taps.left; j < taps.right; j++) {
                         const int32_t at = (taps.y + i * w->dilation_h) * w->in_w + taps.x + j * w->dilation_w;
@@ -18,7 +18,7 @@ void tl_depthwise_conv_s8(const struct tl_depthwise_conv_s8 *p, const int8_t *in
                                p->weights[(uint32_t)(i * w->filter_w + j) * out_c + c];
                     }
                 }
-                *out++ = tl_clamp_s8(tl_rescale(sum, scale) + p->zero_out, p->low, p->high);
+                *out++ = tl_clamp_s8(tl_requantise(sum, channel, channel->general), p->low, p->high);
             }
         }
     }

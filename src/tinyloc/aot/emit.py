@@ -79,7 +79,7 @@ class Emitter:
             "block": block,
             "comment": self._comment(index, call),
             "parameters": [{"name": n, "value": self._value(n, v)} for n, v in call.parameters.items()],
-            "arguments": [f"&{block}", *(self._pointer(r) for r in call.reads), self._pointer(call.write)],
+            "arguments": [f"&{block}", *map(self._pointer, call.operands)],
         }
 
     def _comment(self, index: int, call: Call) -> str:

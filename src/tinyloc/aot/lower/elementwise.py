@@ -52,8 +52,7 @@ def binary(c: Context, name: str) -> None:
         fixed = int(b.data.reshape(-1)[0])
         call_table(c, tables.tabulate(lambda q: operation(q, fixed)), a)
         return
-    # The integer kernels want an a that is not broadcast along the innermost loop.
-    if shape[1][-1] == 0:
+    if operation.exchanged:
         a, b = b, a
         shape = (shape[0], shape[2], shape[1])
         operation.exchange()

@@ -45,6 +45,10 @@ def replay(program: Program, layout) -> None:
                 assert position in call.in_place and place(operand).size == target.size
                 assert layout.place(program, operand) == layout.place(program, call.write)
         target[:] = mark(call.write)
+        for operand in call.also:
+            assert not np.shares_memory(place(operand), target)
+            assert not any(np.shares_memory(place(operand), place(r)) for r in reads)
+            place(operand)[:] = mark(operand)
     for tensor in program.graph.outputs:
         check(Operand(tensor), "at the end")
     kept = [t for t in program.graph.outputs if t not in {pair.next.index for pair in layout.pairs}]

@@ -13,6 +13,7 @@
 #define TINYLOC_KERNELS_H
 
 #include <stdint.h>
+#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -101,6 +102,49 @@ static inline int8_t tl_requantise(int32_t sum, const struct tl_channel *c, uint
     const int32_t scaled = tl_high_mul30(sum, c->multiplier);
     return tl_saturate_s8((scaled + (scaled >> 31) + c->offset) >> c->right);
 }
+
+/* ---- mathematics (tl_math.c): relative error at most 1e-6 of the true value, the same on every machine ---- */
+
+static inline float tl_float_of(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static inline uint32_t tl_bits_of(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+/* tl_expf for |x| >= 87, where the result may leave the normal numbers, and for what is not a number. */
+float tl_expf_far(float x);
+
+/* 0 where the result would be below the smallest normal number */
+static inline float tl_expf(float x)
+{
+    if ((tl_bits_of(x) & 0x7fffffffu) >= 0x42ae0000u) /* 87 */
+        return tl_expf_far(x);
+    /* x = n ln 2 + r, |r| <= ln 2 / 2. In a number near 1.5 * 2^23 the unit is 1: adding it rounds to the integer n,
+     * and leaves n in the low bits. The high part of ln 2 has few enough bits for an exact product. */
+    const float shifted = x * 1.44269504f + 12582912.0f;
+    const float n = shifted - 12582912.0f;
+    const float r = (x - n * 0.693145752f) - n * 1.42860677e-6f;
+    /* e^r = 1 + r + r^2 q(r) */
+    const float q = ((8.31252057e-3f * r + 4.18901555e-2f) * r + 0.166671142f) * r + 0.499992311f;
+    const float y = 1.0f + (r + r * r * q);
+    return tl_float_of(tl_bits_of(y) + (tl_bits_of(shifted) << 23)); /* times 2^n */
+}
+
+static inline float tl_logisticf(float x)
+{
+    return 1.0f / (1.0f + tl_expf(-x));
+}
+
+float tl_logf(float x);
+float tl_tanhf(float x);
 
 /* ---- rows times units (tl_units.c, tl_dot.c): where matrix work spends its time ---- */
 
@@ -355,6 +399,7 @@ void tl_maximum_s8(const struct tl_extremum_s8 *p, const int8_t *a, const int8_t
 
 struct tl_binary_f32 {
     struct tl_broadcast shape;
+    uint32_t clamped; /* whether there are low and high */
     float low, high;
 };
 void tl_add_f32(const struct tl_binary_f32 *p, const float *a, const float *b, float *out);
@@ -369,6 +414,7 @@ struct tl_unary_f32 {
     uint32_t count;
 };
 void tl_tanh_f32(const struct tl_unary_f32 *p, const float *in, float *out);
+void tl_silu_f32(const struct tl_unary_f32 *p, const float *in, float *out); /* x times its logistic */
 void tl_logistic_f32(const struct tl_unary_f32 *p, const float *in, float *out);
 void tl_exp_f32(const struct tl_unary_f32 *p, const float *in, float *out);
 void tl_log_f32(const struct tl_unary_f32 *p, const float *in, float *out);
@@ -422,6 +468,17 @@ struct tl_l2_normalization_f32 {
 };
 void tl_l2_normalization_f32(const struct tl_l2_normalization_f32 *p, const float *in, float *out);
 
+/* One step of a selective state-space model (Gu and Dao, "Mamba", 2023): for each channel e and state n
+ *   next[n][e] = exp(delta[e] a[n][e]) h[n][e] + sign delta[e] x[e] b[n],  y[e] = sum over n of c[n] next[n][e]
+ * in one pass over the state. The next state may lie exactly where the state lies. */
+struct tl_selective_step_f32 {
+    uint32_t states, channels;
+    const float *a; /* [states][channels] */
+    float sign;     /* 1 or -1 */
+};
+void tl_selective_step_f32(const struct tl_selective_step_f32 *p, const float *delta, const float *x, const float *b,
+                           const float *c, const float *h, float *next, float *y);
+
 /* Sums over two dimensions for each index of two others; steps are in elements. */
 struct tl_reduction {
     uint32_t kept[2], kept_step[2], summed[2], summed_step[2];
@@ -462,13 +519,6 @@ struct tl_fill_f32 {
     float value;
 };
 void tl_fill_f32(const struct tl_fill_f32 *p, float *out);
-
-/* ---- mathematics (tl_math.c): relative error at most 1e-6 of the true value, the same on every machine ---- */
-
-float tl_expf(float x); /* 0 where the result would be below the smallest normal number */
-float tl_logf(float x);
-float tl_tanhf(float x);
-float tl_logisticf(float x);
 
 /* ---- fixed-point functions (tl_fixed.c) ---- */
 

@@ -2,41 +2,66 @@
  *
  * Every sum adds its products in the order of the inputs, so the result does not depend on the blocking.
  */
+#include <float.h>
+
 #include "tinyloc_kernels.h"
 
-/* sum[k] += sum over i < n of x[i] * w[k * step + i * stride], for k < count; `count` is a constant where it is 4. */
-static inline void dot(const float *x, const float *w, uint32_t step, uint32_t stride, uint32_t n, uint32_t count,
-                       float *sum)
+/* Four units; inlined, so that a constant `stride` becomes a part of the addresses. */
+static inline void four(const float *x, const float *w, uint32_t step, uint32_t stride, uint32_t n, float *sum)
 {
-    for (const float *end = x + n; x != end; w += stride) {
+    const float *w1 = w + step, *w2 = w1 + step, *w3 = w2 + step;
+    float s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
+#pragma GCC unroll 4
+    for (uint32_t i = n; i > 0; i--) {
         const float value = *x++;
-        for (uint32_t k = 0; k < count; k++)
-            sum[k] += value * w[k * step];
+        s0 += value * *w;
+        s1 += value * *w1;
+        s2 += value * *w2;
+        s3 += value * *w3;
+        w += stride;
+        w1 += stride;
+        w2 += stride;
+        w3 += stride;
     }
+    sum[0] = s0;
+    sum[1] = s1;
+    sum[2] = s2;
+    sum[3] = s3;
 }
 
 void tl_dot_f32(const float *x, const float *w, uint32_t step, uint32_t stride, uint32_t n, uint32_t count, float *sum)
 {
-    float s[4] = {sum[0], sum[1], sum[2], sum[3]};
-    if (count == 4)
-        dot(x, w, step, stride, n, 4, s);
-    else
-        for (uint32_t k = 0; k < count; k++)
-            dot(x, w + k * step, 0, stride, n, 1, s + k);
-    for (uint32_t k = 0; k < count; k++)
-        sum[k] = s[k];
+    if (count == 4 && stride == 1) {
+        four(x, w, step, 1, n, sum);
+    } else if (count == 4) {
+        four(x, w, step, stride, n, sum);
+    } else {
+        for (uint32_t k = 0; k < count; k++, w += step) {
+            float s = sum[k];
+            for (uint32_t i = 0; i < n; i++)
+                s += x[i] * w[i * stride];
+            sum[k] = s;
+        }
+    }
 }
 
 void tl_units_f32(const float *x, const float *w, const float *bias, uint32_t depth, uint32_t units, float low,
                   float high, float *out)
 {
-    for (uint32_t u = 0; u < units; u += 4, w += 4 * depth) {
-        const uint32_t count = units - u < 4 ? units - u : 4;
-        float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-        for (uint32_t k = 0; k < count; k++)
-            sum[k] = bias[u + k];
-        tl_dot_f32(x, w, depth, 1, depth, count, sum);
-        for (uint32_t k = 0; k < count; k++)
-            *out++ = tl_clampf(sum[k], low, high);
+    const uint32_t whole = units & ~3u;
+    for (uint32_t u = 0; u < whole; u += 4, w += 4 * depth) {
+        float sum[4] = {bias[u], bias[u + 1], bias[u + 2], bias[u + 3]};
+        four(x, w, depth, 1, depth, sum);
+        out[u] = sum[0];
+        out[u + 1] = sum[1];
+        out[u + 2] = sum[2];
+        out[u + 3] = sum[3];
     }
+    for (uint32_t u = whole; u < units; u++, w += depth) {
+        out[u] = bias[u];
+        tl_dot_f32(x, w, 0, 1, depth, 1, out + u);
+    }
+    if (low > -FLT_MAX || high < FLT_MAX)
+        for (uint32_t u = 0; u < units; u++)
+            out[u] = tl_clampf(out[u], low, high);
 }

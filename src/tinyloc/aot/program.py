@@ -46,13 +46,20 @@ class Call:
     # Positions in `reads` whose memory the output may take over, element for element
     in_place: tuple[int, ...] = ()
     block: str = ""  # the parameter block, where several kernels share one
+    also: tuple[Operand, ...] = ()  # further outputs
+    absorbed: tuple[Operator, ...] = ()  # whose work it does besides that of `operator`
     scratch: int | None = None  # a tensor that the kernel may write into, needed during the call only
 
     @property
     def operands(self) -> list[Operand]:
         """What the kernel is given, in its order."""
         scratch = [] if self.scratch is None else [Operand(self.scratch)]
-        return [*self.reads, self.write, *scratch]
+        return [*self.reads, self.write, *self.also, *scratch]
+
+    @property
+    def covers(self) -> list[Operator]:
+        """The operators whose work it does, in the graph's order."""
+        return [*self.absorbed, self.operator] if self.operator else []
 
     @property
     def struct(self) -> str:

@@ -105,7 +105,7 @@ def _operators(program: Program) -> list[OperatorRow]:
     shape = [list(tensor.shape) for tensor in program.tensors]
     rows = []
     for operator in program.graph.operators:
-        calls = [call for call in program.calls if call.operator is operator]
+        calls = [call for call in program.calls if operator in call.covers]
         rows.append(
             OperatorRow(
                 index=operator.index,
@@ -114,7 +114,7 @@ def _operators(program: Program) -> list[OperatorRow]:
                 inputs=[shape[i] for i in operator.inputs if i is not None],
                 outputs=[shape[i] for i in operator.outputs],
                 kernels=[call.kernel for call in calls],
-                macs=sum(call.macs for call in calls),
+                macs=sum(call.macs for call in calls if call.operator is operator),
             )
         )
     return rows
@@ -123,7 +123,7 @@ def _operators(program: Program) -> list[OperatorRow]:
 def _steps(program: Program, plan: Plan) -> list[StepRow]:
     rows = []
     for call in program.calls:
-        operators = [call.operator] if call.operator else []
+        operators = call.covers
         name = " + ".join(operator.name for operator in operators) or "copy"
         output = program.tensors[call.write.tensor].name
         rows.append(StepRow([operator.index for operator in operators], name, call.kernel, output, call.macs))

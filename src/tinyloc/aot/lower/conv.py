@@ -98,11 +98,12 @@ def window(c: Context, source: Tensor, filter_h: int, filter_w: int, out_c: int)
     out_h, pad_top = _extent(c, in_h, filter_h, stride_h, dilation_h)
     out_w, pad_left = _extent(c, in_w, filter_w, stride_w, dilation_w)
     c.shape(c.output, (batches, out_h, out_w, out_c))
-    return (
-        *(in_h, in_w, out_h, out_w),
-        *(filter_h, filter_w, stride_h, stride_w, dilation_h, dilation_w),
-        *(pad_top, pad_left),
-    )
+    pairs = [(in_h, in_w), (out_h, out_w), (filter_h, filter_w), (stride_h, stride_w), (dilation_h, dilation_w)]
+    pairs.append((pad_top, pad_left))
+    if in_w == out_w == filter_w == 1:
+        # A column lies in memory as a row does, and along a row the kernels are quicker.
+        pairs = [(across, along) for along, across in pairs]
+    return tuple(value for pair in pairs for value in pair)
 
 
 def _extent(c: Context, size: int, taps: int, stride: int, dilation: int) -> tuple[int, int]:

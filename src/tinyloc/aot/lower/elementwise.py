@@ -40,7 +40,8 @@ def binary(c: Context, name: str) -> None:
     activation = c.options.get("activation", "NONE")
     if kind == "f32":
         low, high = float_activation_range(activation)
-        emit(c, f"{name}_f32", a, b, broadcast(c, a, b), {"low": low, "high": high}, "binary_f32")
+        bounds = {"clamped": int(activation != "NONE"), "low": low, "high": high}
+        emit(c, f"{name}_f32", a, b, broadcast(c, a, b), bounds, "binary_f32")
         return
     operation = OPERATIONS[name](a, b, c.output, activation)
     shape = broadcast(c, a, b)

@@ -5,13 +5,14 @@
  *   global state. Tensors are dense and row-major; an image is [height][width][channels].
  * - Integer kernels (_s8) give TFLite Micro's answers bit for bit. What can be computed at compile time (zero-point
  *   corrections, tables, collapsed shapes) is in the parameter block.
- * - Float kernels (_f32) use their own exp, tanh and log, so that host and target agree; build with
- *   -ffp-contract=off. See tl_math.c.
+ * - Float kernels (_f32) use their own exp, tanh and log, and say themselves where a multiplication and an addition
+ *   are one operation (tl_fma), so that host and target agree; build with -ffp-contract=off. See tl_math.c.
  * - An output may lie where an input lies only in kernels that say so.
  */
 #ifndef TINYLOC_KERNELS_H
 #define TINYLOC_KERNELS_H
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -119,6 +120,17 @@ static inline uint32_t tl_bits_of(float x)
     return bits;
 }
 
+/* a b + c rounded once: one instruction where there is an FPU, and the same bits from any right fmaf. A processor
+ * without floating point would spend hundreds of instructions on that, so there the product is rounded too. */
+static inline float tl_fma(float a, float b, float c)
+{
+#ifdef __SOFTFP__
+    return a * b + c;
+#else
+    return fmaf(a, b, c);
+#endif
+}
+
 /* tl_expf for |x| >= 87, where the result may leave the normal numbers, and for what is not a number. */
 float tl_expf_far(float x);
 
@@ -129,12 +141,12 @@ static inline float tl_expf(float x)
         return tl_expf_far(x);
     /* x = n ln 2 + r, |r| <= ln 2 / 2. In a number near 1.5 * 2^23 the unit is 1: adding it rounds to the integer n,
      * and leaves n in the low bits. The high part of ln 2 has few enough bits for an exact product. */
-    const float shifted = x * 1.44269504f + 12582912.0f;
+    const float shifted = tl_fma(x, 1.44269504f, 12582912.0f);
     const float n = shifted - 12582912.0f;
-    const float r = (x - n * 0.693145752f) - n * 1.42860677e-6f;
+    const float r = tl_fma(n, -1.42860677e-6f, tl_fma(n, -0.693145752f, x));
     /* e^r = 1 + r + r^2 q(r) */
-    const float q = ((8.31252057e-3f * r + 4.18901555e-2f) * r + 0.166671142f) * r + 0.499992311f;
-    const float y = 1.0f + (r + r * r * q);
+    const float q = tl_fma(tl_fma(tl_fma(8.31252057e-3f, r, 4.18901555e-2f), r, 0.166671142f), r, 0.499992311f);
+    const float y = 1.0f + tl_fma(r * r, q, r);
     return tl_float_of(tl_bits_of(y) + (tl_bits_of(shifted) << 23)); /* times 2^n */
 }
 

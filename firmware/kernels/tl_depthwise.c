@@ -2,8 +2,8 @@
 #include "tinyloc_kernels.h"
 
 /* The loops are the same for both types. `taps` are those inside the input; x and w walk over them for one channel.
- * START is the sum's first value, TERM is one tap, RESULT is made of the sum. */
-#define DEPTHWISE(NAME, BLOCK, TYPE, SUM, START, TERM, RESULT)                                                  \
+ * START is the sum's first value, NEXT is the sum with one more tap, RESULT is made of the sum. */
+#define DEPTHWISE(NAME, BLOCK, TYPE, SUM, START, NEXT, RESULT)                                                  \
     void NAME(const struct BLOCK *p, const TYPE *in, TYPE *out)                                                 \
     {                                                                                                           \
         const struct tl_window *s = &p->window;                                                                 \
@@ -21,7 +21,7 @@
                         const TYPE *x = first + (uint32_t)((i - taps.top) * s->dilation_h) * row;               \
                         const TYPE *w = weights + (uint32_t)((i - taps.top) * s->filter_w) * out_c;             \
                         for (int32_t j = taps.left; j < taps.right; j++, x += x_step, w += out_c)               \
-                            sum += TERM;                                                                        \
+                            sum = NEXT;                                                                         \
                     }                                                                                           \
                     *out++ = RESULT;                                                                            \
                     if (--left == 0) { /* the next input channel */                                             \
@@ -33,7 +33,7 @@
         }                                                                                                       \
     }
 
-DEPTHWISE(tl_depthwise_conv_s8, tl_depthwise_conv_s8, int8_t, int32_t, p->channels[c].bias, (*x - p->zero_in) * *w,
+DEPTHWISE(tl_depthwise_conv_s8, tl_depthwise_conv_s8, int8_t, int32_t, p->channels[c].bias, sum + (*x - p->zero_in) * *w,
           tl_clamp_s8(tl_requantise(sum, &p->channels[c], p->channels[c].general), p->low, p->high))
-DEPTHWISE(tl_depthwise_conv_f32, tl_depthwise_conv_f32, float, float, p->bias[c], *x * *w,
+DEPTHWISE(tl_depthwise_conv_f32, tl_depthwise_conv_f32, float, float, p->bias[c], tl_fma(*x, *w, sum),
           tl_clampf(sum, p->low, p->high))

@@ -14,10 +14,10 @@ static inline void four(const float *x, const float *w, uint32_t step, uint32_t 
 #pragma GCC unroll 4
     for (uint32_t i = n; i > 0; i--) {
         const float value = *x++;
-        s0 += value * *w;
-        s1 += value * *w1;
-        s2 += value * *w2;
-        s3 += value * *w3;
+        s0 = tl_fma(value, *w, s0);
+        s1 = tl_fma(value, *w1, s1);
+        s2 = tl_fma(value, *w2, s2);
+        s3 = tl_fma(value, *w3, s3);
         w += stride;
         w1 += stride;
         w2 += stride;
@@ -39,7 +39,7 @@ void tl_dot_f32(const float *x, const float *w, uint32_t step, uint32_t stride, 
         for (uint32_t k = 0; k < count; k++, w += step) {
             float s = sum[k];
             for (uint32_t i = 0; i < n; i++)
-                s += x[i] * w[i * stride];
+                s = tl_fma(x[i], w[i * stride], s);
             sum[k] = s;
         }
     }

@@ -1,8 +1,8 @@
 /* exp, log, tanh and the logistic function for float.
  *
- * Only additions, multiplications, divisions and bit operations, in a fixed order: built without contraction into
- * fused operations, the results are the same bits on every IEEE machine. The polynomials are near-minimax fits
- * (Lawson's iteration) of relative error about 1e-7 or below; ranges are reduced as in W. J. Cody and
+ * Only additions, multiplications, divisions, fused ones where they are written, and bit operations, in a fixed order:
+ * built without further contraction, the results are the same bits on every IEEE machine. The polynomials are
+ * near-minimax fits (Lawson's iteration) of relative error about 1e-7 or below; ranges are reduced as in W. J. Cody and
  * W. Waite, "Software Manual for the Elementary Functions" (1980).
  */
 #include "tinyloc_kernels.h"

@@ -1,6 +1,4 @@
 /* L2_NORMALIZATION along the last dimension. */
-#include <math.h>
-
 #include "tinyloc_kernels.h"
 
 void tl_l2_normalization_s8(const struct tl_l2_normalization_s8 *p, const int8_t *in, int8_t *out)

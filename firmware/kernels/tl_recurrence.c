@@ -9,9 +9,9 @@ void tl_selective_step_f32(const struct tl_selective_step_f32 *p, const float *d
         float *new = next + e, sum = 0.0f;
         const float rate = delta[e], driven = p->sign * (rate * x[e]);
         for (uint32_t n = p->states; n > 0; n--) {
-            const float state = tl_expf(rate * *a) * *old + driven * *b_n++;
+            const float state = tl_fma(driven, *b_n++, tl_expf(rate * *a) * *old);
             *new = state;
-            sum += *c_n++ * state;
+            sum = tl_fma(*c_n++, state, sum);
             a += p->channels;
             old += p->channels;
             new += p->channels;

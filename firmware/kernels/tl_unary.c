@@ -1,6 +1,4 @@
 /* float functions of one float. */
-#include <math.h>
-
 #include "tinyloc_kernels.h"
 
 #define UNARY(NAME, EXPRESSION)                                                                                 \

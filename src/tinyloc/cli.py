@@ -217,11 +217,12 @@ def compile_(
     path: Annotated[Path, typer.Argument(metavar="MODEL.tflite")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the C sources and the report.")],
     ram: Annotated[str | None, typer.Option(help="Refuse a model that needs more, e.g. 64K.")] = None,
+    core: Annotated[str, typer.Option(help="cortex-m4f, cortex-m7, cortex-m55 or generic.")] = "generic",
 ) -> None:
     """Compile a .tflite ahead of time into C: no heap, no interpreter, weights in flash, one planned arena."""
     from tinyloc.aot.compiler import compile_model
 
-    compile_model(path, out, ram=_bytes(ram) if ram else None)
+    compile_model(path, out, ram=_bytes(ram) if ram else None, core=core)
     typer.echo((out / "report.txt").read_text(encoding="utf-8").rstrip())
 
 

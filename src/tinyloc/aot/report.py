@@ -58,9 +58,11 @@ class Report:
     steps: list[StepRow]
     tensors: list[TensorRow]
     sources: list[str]  # C files to build, and their headers
+    core: str
+    flags: list[str]  # to build them with for that core
 
     @classmethod
-    def of(cls, program: Program, plan: Plan, weights_bytes: int) -> "Report":
+    def of(cls, program: Program, plan: Plan, weights_bytes: int, core: str, flags: tuple[str, ...]) -> "Report":
         rows = _operators(program)
         return cls(
             tinyloc=__version__,
@@ -74,6 +76,8 @@ class Report:
             steps=_steps(program, plan),
             tensors=[*_tensors(program, plan, "arena"), *_tensors(program, plan, "state")],
             sources=["model.c", "model.h", *sources_of({call.kernel for call in program.calls})],
+            core=core,
+            flags=list(flags),
         )
 
     def as_dict(self) -> dict:
@@ -84,6 +88,8 @@ class Report:
             f"{self.model}  SHA-256 {self.sha256}  tinyloc {self.tinyloc}",
             f"arena {self.arena_bytes} B, state {self.state_bytes} B, constants {self.weights_bytes} B, "
             f"{self.macs} multiply-accumulates",
+            f"{self.core}: build {' '.join(s for s in self.sources if s.endswith('.c'))}",
+            f"  with {' '.join(self.flags)}",
             "",
             "operators",
             *(

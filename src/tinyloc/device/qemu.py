@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyloc.aot.cores import ARITHMETIC
 from tinyloc.device import boards, faults, host, records, toolchain
 from tinyloc.device.boards import Board
 from tinyloc.device.emitted import Emitted
@@ -120,7 +121,7 @@ def _compile(board: Board, source: Path, folder: Path, include: tuple[Path, ...]
     """Compile into `folder`; returns the object's name as seen from the folder above."""
     folder.mkdir(exist_ok=True)
     name = f"{folder.name}/{source.stem}.o"
-    options = [*board.flags, *host.LANGUAGE, *host.ARITHMETIC, *CODE, *flags, *(f"-I{path}" for path in include)]
+    options = [*board.flags, *host.LANGUAGE, *ARITHMETIC, *CODE, *flags, *(f"-I{path}" for path in include)]
     toolchain.call(toolchain.CROSS_GCC, [*options, "-c", str(source), "-o", name], folder.parent)
     return name
 

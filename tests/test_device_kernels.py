@@ -1,30 +1,39 @@
-"""The DSP forms of the integer kernels, in QEMU, against their portable forms on this machine and TFLite Micro."""
+"""The DSP and Helium forms of the integer kernels, in QEMU, against their portable forms here and TFLite Micro."""
 
 import numpy as np
 import tiny_model
 from aot_tools import Micro
 from tflite_writer import ModelWriter
 
+from tinyloc.aot.compiler import compile_model
 from tinyloc.aot.reader import read
-from tinyloc.device import toolchain, windows
-from tinyloc.device.runner import run_model
+from tinyloc.device import host, qemu, toolchain, windows
+
+RECORDS = 12
 
 
 def test_many_shapes_agree_to_the_bit(tmp_path):
-    """Rows, units and depths around the kernels' blocks of 2, 4 and 8, in one image; full-range and extreme inputs."""
+    """Rows, units and depths around the kernels' blocks of 2, 4 and 16, in one image; full-range and extreme inputs."""
     tiny_model.need(toolchain.CROSS_GCC, toolchain.QEMU, toolchain.HOST_GCC)
     path = every_block(np.random.default_rng(5)).save(tmp_path / "model.tflite")
     graph, micro = read(path), Micro(path)
     random = np.random.default_rng(6)
-    given = [random.integers(-128, 128, (12, *t.shape)).astype(np.int8) for t in windows.inputs(graph)]
+    given = [random.integers(-128, 128, (RECORDS, *t.shape)).astype(np.int8) for t in windows.inputs(graph)]
     for values in given:
         values[-2], values[-1] = -128, 127
-    wanted = [micro.run(*(values[i] for values in given)) for i in range(12)]
-    arrays = {t.name: values for t, values in zip(windows.inputs(graph), given, strict=True)}
-    arrays |= {t.name: np.stack([row[i] for row in wanted]) for i, t in enumerate(windows.outputs(graph))}
-    np.savez(tmp_path / "windows.npz", **arrays)
-    report = run_model(path, tmp_path / "windows.npz", "mps2-an386", 64 * 1024)
-    assert report["host"]["bit_identical"] and report["bit_identical"]
+    wanted = [micro.run(*(values[i] for values in given)) for i in range(RECORDS)]
+    expected = {t.name: np.stack([row[i] for row in wanted]) for i, t in enumerate(windows.outputs(graph))}
+    records = np.concatenate([values.reshape(RECORDS, -1) for values in given], axis=1).view(np.uint8)
+
+    aot, reset = tmp_path / "aot", np.zeros(RECORDS, bool)
+    compile_model(path, aot)
+    runs = {"host": host.run(host.build(aot, tmp_path / "host"), records, reset)}
+    for board in ("mps2-an386", "mps3-an547"):
+        runs[board] = qemu.run(qemu.build(aot, board, 64 * 1024, tmp_path / board), records, reset)
+    for name, result in runs.items():
+        found = windows.split(graph, result.outputs)
+        for tensor in windows.outputs(graph):
+            np.testing.assert_array_equal(found[tensor.name], expected[tensor.name], f"{tensor.name} on {name}")
 
 
 def every_block(random: np.random.Generator) -> ModelWriter:
@@ -42,7 +51,7 @@ def every_block(random: np.random.Generator) -> ModelWriter:
     def result(shape: tuple, terms: int) -> list[int]:
         return [m.output(m.tensor(shape, "int8", **q() | {"scale": float(random.uniform(0.05, 2) * terms**0.5)}))]
 
-    for rows, depth, units in [(1, 1, 1), (1, 9, 4), (1, 16, 7), (2, 5, 2), (3, 8, 5), (5, 22, 9)]:
+    for rows, depth, units in [(1, 1, 1), (1, 9, 4), (1, 36, 7), (2, 5, 2), (3, 16, 5), (5, 22, 9)]:
         operands = [m.input((rows, depth), "int8", **q()), *weights((units, depth))]
         activation = int(random.integers(0, 4))
         m.operator("FULLY_CONNECTED", operands, result((rows, units), depth), "FullyConnected",
@@ -51,7 +60,7 @@ def every_block(random: np.random.Generator) -> ModelWriter:
         operands = [m.input((1, 1, length, depth * groups), "int8", **q()), *weights((units * groups, 1, taps, depth))]
         m.operator("CONV_2D", operands, result((1, 1, length, units * groups), taps * depth), "Conv2D",
                    strideH=1, strideW=1, dilationHFactor=1, dilationWFactor=1)  # fmt: skip
-    for rows, depth, columns, adj_y in [(1, 3, 5, False), (4, 8, 6, True), (5, 7, 3, False), (3, 10, 9, True)]:
+    for rows, depth, columns, adj_y in [(1, 3, 5, False), (4, 8, 6, True), (5, 17, 3, False), (3, 32, 9, True)]:
         shape = (2, columns, depth) if adj_y else (2, depth, columns)
         operands = [m.input((2, rows, depth), "int8", **q()), m.input(shape, "int8", **q())]
         m.operator("BATCH_MATMUL", operands, result((2, rows, columns), depth), "BatchMatMul", adjY=adj_y)

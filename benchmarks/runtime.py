@@ -44,9 +44,9 @@ BUDGETS = (
 def run() -> Table:
     return Table(
         "Compiled models in QEMU, one inference",
-        "Instructions are exact counts, not cycles. Code is flash without the model; RAM is arena, state and used stack. "
-        "Ratio: the smallest of allowed / measured. Same answers: as the tflite-micro wheel, bit for bit (int8) or "
-        f"within {FLOAT_TOLERANCE:g} (float32).",
+        "Instructions are exact counts, not cycles. Code is flash without the model; RAM is arena, state and used "
+        "stack. Ratio: the smallest of allowed / measured. Same answers: as the tflite-micro wheel, bit for bit "
+        f"(int8) or within {FLOAT_TOLERANCE:g} (float32).",
         list(rows(BUDGETS)),
     )
 

@@ -13,12 +13,14 @@ static inline int32_t squared(int32_t x)
     return x * x;
 }
 
-/* The loops are the same for every operation; EXPRESSION is in x and y, one element of each operand. */
-#define BINARY(NAME, BLOCK, EXPRESSION, AFTER_ROW)                                                              \
+/* The loops are the same for every operation; EXPRESSION is in x and y, one element of each operand. VARIABLES hold
+ * what it needs of *p, of which an int8 that is written could be a part. */
+#define BINARY(NAME, BLOCK, VARIABLES, EXPRESSION, AFTER_ROW)                                                   \
     void NAME(const struct BLOCK *p, const int8_t *a, const int8_t *b, int8_t *out)                             \
     {                                                                                                           \
         const uint32_t n = p->shape.dims[3], a_step = p->shape.a[3], b_step = p->shape.b[3];                    \
         struct tl_row row = {{0, 0, 0}, 0, 0};                                                                  \
+        VARIABLES;                                                                                              \
         do {                                                                                                    \
             const int8_t *left = a + row.a, *right = b + row.b;                                                 \
             for (const int8_t *end = out + n; out != end; left += a_step, right += b_step) {                    \
@@ -30,10 +32,14 @@ static inline int32_t squared(int32_t x)
     }
 
 #define CLAMP_ROW if (p->clamped) tl_clamp_row_s8(out - n, n, p->low, p->high)
-#define OUTPUT(VALUE) tl_requantise(VALUE, &p->output, p->output.general)
+#define OUTPUT const struct tl_channel output = p->output
+#define COMMON const struct tl_common_scale common = p->common; OUTPUT
+#define ZEROS const int32_t zero_a = p->zero_a, zero_b = p->zero_b; OUTPUT
+#define REQUANTISED(VALUE) tl_requantise(VALUE, &output, output.general)
 
-BINARY(tl_add_s8, tl_add_s8, OUTPUT(in_common_scale(&p->common, x, y)), CLAMP_ROW)
-BINARY(tl_squared_difference_s8, tl_squared_difference_s8, OUTPUT(squared(in_common_scale(&p->common, x, y))), )
-BINARY(tl_mul_s8, tl_mul_s8, OUTPUT((x - p->zero_a) * (y - p->zero_b)), CLAMP_ROW)
-BINARY(tl_minimum_s8, tl_extremum_s8, (int8_t)(x < y ? x : y), )
-BINARY(tl_maximum_s8, tl_extremum_s8, (int8_t)(x > y ? x : y), )
+BINARY(tl_add_s8, tl_add_s8, COMMON, REQUANTISED(in_common_scale(&common, x, y)), CLAMP_ROW)
+BINARY(tl_squared_difference_s8, tl_squared_difference_s8, COMMON,
+       REQUANTISED(squared(in_common_scale(&common, x, y))), )
+BINARY(tl_mul_s8, tl_mul_s8, ZEROS, REQUANTISED((x - zero_a) * (y - zero_b)), CLAMP_ROW)
+BINARY(tl_minimum_s8, tl_extremum_s8, , (int8_t)(x < y ? x : y), )
+BINARY(tl_maximum_s8, tl_extremum_s8, , (int8_t)(x > y ? x : y), )

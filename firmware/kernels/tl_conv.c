@@ -36,27 +36,35 @@ static const void *taps_of(const struct tl_convolution *p, const void *padding, 
     return taps;
 }
 
+static uint32_t pixels(const struct tl_convolution *p)
+{
+    return p->batches * (uint32_t)(p->window.out_h * p->window.out_w);
+}
+
+/* Those of an output pixel; pixels are counted through all batches. */
 static const void *window_taps(const struct tl_convolution *p, const void *padding, const void *in, uint32_t pixel,
                                uint32_t item, void *taps)
 {
     const struct tl_window *w = &p->window;
-    const int32_t y = (int32_t)pixel / w->out_w * w->stride_h - w->pad_top;
-    const int32_t x = (int32_t)pixel % w->out_w * w->stride_w - w->pad_left;
-    return taps_of(p, padding, in, y, x, item, taps);
+    const uint32_t row = pixel / (uint32_t)w->out_w, batch = row / (uint32_t)w->out_h;
+    const int32_t y = (int32_t)(row - batch * (uint32_t)w->out_h) * w->stride_h - w->pad_top;
+    const int32_t x = (int32_t)(pixel - row * (uint32_t)w->out_w) * w->stride_w - w->pad_left;
+    const uint8_t *image = (const uint8_t *)in + batch * (uint32_t)(w->in_h * w->in_w) * p->in_c * item;
+    return taps_of(p, padding, image, y, x, item, taps);
 }
 
-static void image_s8(const struct tl_conv_s8 *p, const int8_t *in, int8_t *out, uint32_t *wide)
+void tl_conv_s8(const struct tl_conv_s8 *p, const int8_t *in, int8_t *out, void *scratch)
 {
     static const int32_t no_bias[2];
     const struct tl_convolution *s = &p->shape;
-    const uint32_t pixels = (uint32_t)(s->window.out_h * s->window.out_w);
     struct tl_units group = p->units;
-    const uint32_t length = group.depth;
+    const uint32_t length = group.depth, count = pixels(s);
     const uint32_t *weights = p->weights;
+    uint32_t *wide = scratch;
     int8_t *taps = (int8_t *)(wide + 4 * TL_GROUPS(length));
     for (uint32_t g = 0; g < s->groups; g++) {
-        for (uint32_t pixel = 0; pixel < pixels; pixel += 2) {
-            const uint32_t rows = pixels - pixel < 2 ? 1 : 2;
+        for (uint32_t pixel = 0; pixel < count; pixel += 2) {
+            const uint32_t rows = count - pixel < 2 ? 1 : 2;
             for (uint32_t r = 0; r < rows; r++)
                 tl_widen_s8(window_taps(s, p->padding, in, pixel + r, 1, taps), length, 0, wide + 2 * r, rows);
             tl_units_s8(&group, weights, wide, rows, no_bias, out + pixel * s->out_c, s->out_c);
@@ -68,36 +76,16 @@ static void image_s8(const struct tl_conv_s8 *p, const int8_t *in, int8_t *out, 
     }
 }
 
-void tl_conv_s8(const struct tl_conv_s8 *p, const int8_t *in, int8_t *out, void *scratch)
-{
-    const struct tl_window *w = &p->shape.window;
-    for (uint32_t batch = 0; batch < p->shape.batches; batch++) {
-        image_s8(p, in, out, scratch);
-        in += (uint32_t)(w->in_h * w->in_w) * p->shape.in_c;
-        out += (uint32_t)(w->out_h * w->out_w) * p->shape.out_c;
-    }
-}
-
-static void image_f32(const struct tl_conv_f32 *p, const float *in, float *out, float *taps)
+void tl_conv_f32(const struct tl_conv_f32 *p, const float *in, float *out, void *scratch)
 {
     const struct tl_convolution *s = &p->shape;
-    const uint32_t pixels = (uint32_t)(s->window.out_h * s->window.out_w), units = s->out_c / s->groups;
+    const uint32_t count = pixels(s), units = s->out_c / s->groups;
     const uint32_t length = (uint32_t)(s->window.filter_h * s->window.filter_w) * s->depth;
-    for (uint32_t pixel = 0; pixel < pixels; pixel++) {
+    for (uint32_t pixel = 0; pixel < count; pixel++) {
         for (uint32_t g = 0; g < s->groups; g++, out += units) {
-            const float *x = window_taps(s, p->padding, in + g * s->depth, pixel, sizeof *x, taps);
+            const float *x = window_taps(s, p->padding, in + g * s->depth, pixel, sizeof *x, scratch);
             const float *weights = p->weights + g * units * length;
             tl_units_f32(x, weights, p->bias + g * units, length, units, p->low, p->high, out);
         }
-    }
-}
-
-void tl_conv_f32(const struct tl_conv_f32 *p, const float *in, float *out, void *scratch)
-{
-    const struct tl_window *w = &p->shape.window;
-    for (uint32_t batch = 0; batch < p->shape.batches; batch++) {
-        image_f32(p, in, out, scratch);
-        in += (uint32_t)(w->in_h * w->in_w) * p->shape.in_c;
-        out += (uint32_t)(w->out_h * w->out_w) * p->shape.out_c;
     }
 }

@@ -62,13 +62,14 @@ static inline int32_t tl_high_mul30(int32_t a, int32_t b)
 #endif
 }
 
-static inline int8_t tl_saturate_s8(int32_t x)
+/* An int32, as is tl_requantise: as an int8 it would be extended once more before it is stored. */
+static inline int32_t tl_saturate_s8(int32_t x)
 {
 #ifdef __ARM_FEATURE_SAT
     __asm__("ssat %0, #8, %1" : "=r"(x) : "r"(x));
-    return (int8_t)x;
+    return x;
 #else
-    return (int8_t)(x < INT8_MIN ? INT8_MIN : x > INT8_MAX ? INT8_MAX : x);
+    return x < INT8_MIN ? INT8_MIN : x > INT8_MAX ? INT8_MAX : x;
 #endif
 }
 
@@ -94,7 +95,7 @@ struct tl_channel {
 
 /* tl_rescale with its two roundings, ties of the second away from zero, and the zero point. `general` is the same for
  * all channels of a call, so that a loop may read it once. */
-static inline int8_t tl_requantise(int32_t sum, const struct tl_channel *c, uint32_t general)
+static inline int32_t tl_requantise(int32_t sum, const struct tl_channel *c, uint32_t general)
 {
     if (general) {
         const struct tl_scale scale = {c->multiplier, c->left, c->right};

@@ -25,7 +25,7 @@ static inline int32_t squared(int32_t x)
             const int8_t *left = a + row.a, *right = b + row.b;                                                 \
             for (const int8_t *end = out + n; out != end; left += a_step, right += b_step) {                    \
                 const int32_t x = *left, y = *right;                                                            \
-                *out++ = EXPRESSION;                                                                            \
+                *out++ = (int8_t)(EXPRESSION);                                                                  \
             }                                                                                                   \
             AFTER_ROW;                                                                                          \
         } while (tl_next_row(&p->shape, &row));                                                                 \
@@ -41,5 +41,5 @@ BINARY(tl_add_s8, tl_add_s8, COMMON, REQUANTISED(in_common_scale(&common, x, y))
 BINARY(tl_squared_difference_s8, tl_squared_difference_s8, COMMON,
        REQUANTISED(squared(in_common_scale(&common, x, y))), )
 BINARY(tl_mul_s8, tl_mul_s8, ZEROS, REQUANTISED((x - zero_a) * (y - zero_b)), CLAMP_ROW)
-BINARY(tl_minimum_s8, tl_extremum_s8, , (int8_t)(x < y ? x : y), )
-BINARY(tl_maximum_s8, tl_extremum_s8, , (int8_t)(x > y ? x : y), )
+BINARY(tl_minimum_s8, tl_extremum_s8, , x < y ? x : y, )
+BINARY(tl_maximum_s8, tl_extremum_s8, , x > y ? x : y, )

@@ -15,7 +15,7 @@ void tl_l2_normalization_s8(const struct tl_l2_normalization_s8 *p, const int8_t
         const int32_t half = right ? 1 << (right - 1) : 0, ties = right ? -1 : 0;
         for (uint32_t i = 0; i < depth; i++) {
             const int32_t scaled = tl_high_mul30((*in++ - zero) * (1 << left), scale.multiplier);
-            *out++ = tl_saturate_s8((scaled + ((scaled >> 31) & ties) + half) >> right);
+            *out++ = (int8_t)tl_saturate_s8((scaled + ((scaled >> 31) & ties) + half) >> right);
         }
     }
 }

@@ -29,7 +29,7 @@ void tl_softmax_s8(const struct tl_softmax_s8 *p, const int8_t *in, int8_t *out)
         for (uint32_t i = 0; i < depth; i++) {
             const uint32_t below = (uint32_t)(largest - in[i]);
             const uint32_t value = below < count ? (uint32_t)tl_high_mul(scale, exp[below]) : 0;
-            out[i] = tl_saturate_s8((int32_t)((value + half) >> shift) - 128);
+            out[i] = (int8_t)tl_saturate_s8((int32_t)((value + half) >> shift) - 128);
         }
     }
 }

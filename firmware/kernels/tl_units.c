@@ -262,12 +262,12 @@ static void two_rows(const struct tl_units *p, const uint32_t *w, const uint32_t
             step_2x2(&x, &w, s);
         for (uint32_t i = groups % STEP_GROUPS; i > 0; i--)
             add_2x2(&x, &w, s);
-        out[0] = tl_requantise(s[0], c, general);
-        out[out_step] = tl_requantise(s[2], c, general);
+        out[0] = (int8_t)tl_requantise(s[0], c, general);
+        out[out_step] = (int8_t)tl_requantise(s[2], c, general);
         if (left == 1)
             return;
-        out[1] = tl_requantise(s[1], d, general);
-        out[out_step + 1] = tl_requantise(s[3], d, general);
+        out[1] = (int8_t)tl_requantise(s[1], d, general);
+        out[out_step + 1] = (int8_t)tl_requantise(s[3], d, general);
         out += 2;
         c = d + p->channel_step;
     }
@@ -287,7 +287,7 @@ static void one_row(const struct tl_units *p, const uint32_t *w, const uint32_t 
             add_1x4(&x, &w, &v, s);
         const int32_t sums[4] = {s[0], s[1], s[2], s[3]}; /* so that s itself stays in registers */
         for (uint32_t u = 0; u < count; u++, c += p->channel_step)
-            *out++ = tl_requantise(sums[u] + c->bias + bias, c, general);
+            *out++ = (int8_t)tl_requantise(sums[u] + c->bias + bias, c, general);
         w = v;
         left -= count;
     }

@@ -173,6 +173,8 @@ def _number(value: int | float) -> str:
 
 
 def _item(value: np.ndarray | np.generic) -> str:
+    if getattr(value, "dtype", None) == np.uint32:
+        return f"0x{value:08x}"  # a word of packed weights
     if getattr(value, "ndim", 0):
         return "{ " + ", ".join(_number(v) for v in value) + " }"
     return _number(value.item() if isinstance(value, np.integer) else value)

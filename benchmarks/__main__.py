@@ -11,7 +11,7 @@ from benchmarks import Table
 from tinyloc import provenance
 from tinyloc.files import write_json
 
-SUBJECTS = ("networks", "simulator", "export")
+SUBJECTS = ("networks", "simulator", "export", "runtime")
 RESULTS = Path(__file__).parents[1] / "build" / "bench"
 
 

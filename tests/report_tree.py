@@ -82,6 +82,17 @@ def write_device(folder: Path, total: int, limit_kb: int, instructions: int, apa
         },
         "ram": {**parts, "total": total},
         "instructions": {"min": instructions - 10, "median": instructions - 5, "max": instructions},
+        "steps": [
+            {
+                "operators": [i],
+                "name": name,
+                "kernel": f"{name.lower()}_s8",
+                "output": f"t{i}",
+                "macs": 1000 * i,
+                "instructions": {"min": share - 5, "median": share, "max": share},
+            }
+            for i, (name, share) in enumerate([("ADD", instructions // 4), ("CONV_2D", 3 * instructions // 4)])
+        ],
         "windows": 400,
         **same,
         "host": same,

@@ -70,20 +70,27 @@ class Model(ModelWriter):
 
 def check(model: Model, low: float = -4.0, high: float = 4.0) -> None:
     """Compile the model; compare it with TFLite Micro on random inputs and on the extremes."""
+
+    def sample(tensor):
+        if tensor.dtype == "int8":
+            return model.random.integers(-128, 128, tensor.shape)
+        return model.random.uniform(low, high, tensor.shape)
+
+    def rounds(inputs):
+        yield from ([sample(tensor) for tensor in inputs] for _ in range(3))
+        if model.dtype == "int8":
+            yield from ([np.full(t.shape, extreme) for t in inputs] for extreme in (-128, 127))
+
+    agree(model, rounds)
+
+
+def agree(model: ModelWriter, rounds, **tolerance) -> None:
+    """Compile the model; compare it with TFLite Micro on all that `rounds` makes of the input tensors."""
     with tempfile.TemporaryDirectory() as name:
         path = model.save(Path(name) / "model.tflite")
         compiled, micro = Compiled(path, Path(name) / "c"), Micro(path)
-
-        def sample(tensor):
-            if tensor.dtype == "int8":
-                return model.random.integers(-128, 128, tensor.shape)
-            return model.random.uniform(low, high, tensor.shape)
-
-        rounds = [[sample(tensor) for tensor in compiled.inputs] for _ in range(3)]
-        if model.dtype == "int8":
-            rounds += [[np.full(t.shape, extreme) for t in compiled.inputs] for extreme in (-128, 127)]
-        for inputs in rounds:
-            assert_agree(compiled.run(*inputs), micro.run(*inputs))
+        for inputs in rounds(compiled.inputs):
+            assert_agree(compiled.run(*inputs), micro.run(*inputs), **tolerance)
 
 
 @BOTH
@@ -276,10 +283,7 @@ def test_int8_function(name, data):
 
 
 def every_value(m: Model, first: int = -128) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        path = m.save(Path(name) / "model.tflite")
-        values = np.maximum(np.arange(-128, 128), first)
-        assert_agree(Compiled(path, Path(name) / "c").run(values), Micro(path).run(values))
+    agree(m, lambda inputs: [[np.maximum(np.arange(-128, 128), first)]])
 
 
 @given(st.data())
@@ -516,11 +520,7 @@ def test_quantize_and_dequantize(data):
     m.operator("QUANTIZE", [source], [middle], "Quantize")
     m.operator("DEQUANTIZE", [middle], [m.result((800,))], "Dequantize")
     halves = (np.arange(-400, 400) / 2 * np.float32(scale)).astype(np.float32)
-    with tempfile.TemporaryDirectory() as name:
-        path = m.save(Path(name) / "model.tflite")
-        compiled, micro = Compiled(path, Path(name) / "c"), Micro(path)
-        for values in (halves, halves * 100, np.nextafter(halves, 0)):
-            assert_agree(compiled.run(values), micro.run(values), tolerance=0)
+    agree(m, lambda inputs: [[halves], [halves * 100], [np.nextafter(halves, 0)]], tolerance=0)
 
 
 @pytest.mark.parametrize("kernel", ["FULLY_CONNECTED", "CONV_2D", "BATCH_MATMUL"])
@@ -544,11 +544,8 @@ def test_multipliers_come_from_double_precision(kernel):
             m.operator(kernel, [source, weights, -1], [result], "FullyConnected", keepNumDims=True)
         else:
             m.operator(kernel, [source, weights], [result], "BatchMatMul")
-        with tempfile.TemporaryDirectory() as name:
-            path = m.save(Path(name) / "model.tflite")
-            compiled, micro = Compiled(path, Path(name) / "c"), Micro(path)
-            inputs = [np.full(shape, q) for q in (value, weight)][: len(compiled.inputs)]
-            assert_agree(compiled.run(*inputs), micro.run(*inputs))
+        both = [np.full(shape, q) for q in (value, weight)]
+        agree(m, lambda inputs, both=both: [both[: len(inputs)]])
 
 
 def knife_edge(random) -> tuple[list[np.float32], int, int]:

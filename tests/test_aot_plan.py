@@ -33,6 +33,9 @@ def replay(program: Program, layout) -> None:
     for tensor in program.graph.inputs:
         place(Operand(tensor))[:] = mark(Operand(tensor))
     for time, call in enumerate(program.calls):
+        if call.scratch is not None:
+            place(Operand(call.scratch))[:] = -2
+            assert not np.shares_memory(place(Operand(call.scratch)), place(call.write))
         reads = [r for r in call.reads if program.tensors[program.storage(r.tensor).tensor].data is None]
         for operand in reads:
             check(operand, f"before call {time}")
@@ -42,6 +45,10 @@ def replay(program: Program, layout) -> None:
                 assert position in call.in_place and place(operand).size == target.size
                 assert layout.place(program, operand) == layout.place(program, call.write)
         target[:] = mark(call.write)
+        for operand in call.also:
+            assert not np.shares_memory(place(operand), target)
+            assert not any(np.shares_memory(place(operand), place(r)) for r in reads)
+            place(operand)[:] = mark(operand)
     for tensor in program.graph.outputs:
         check(Operand(tensor), "at the end")
     kept = [t for t in program.graph.outputs if t not in {pair.next.index for pair in layout.pairs}]
@@ -124,7 +131,7 @@ def test_no_value_is_lost_in_real_models(name):
 def test_peers_need_little_memory():
     """Beside TFLite Micro's arenas of 8404, 3988 and 2020 bytes (peers.json)."""
     sizes = {n: plan(lower(read(PEERS / f"{n}.tflite"))).arena_bytes for n in ("attn_i8", "cnn_i8", "mlp_i8")}
-    assert sizes["attn_i8"] <= 2800 and sizes["cnn_i8"] <= 1280 and sizes["mlp_i8"] <= 300
+    assert sizes["attn_i8"] <= 3300 and sizes["cnn_i8"] <= 1920 and sizes["mlp_i8"] <= 740
 
 
 lives = st.tuples(st.integers(1, 200), st.integers(0, 12), st.integers(0, 6))

@@ -5,6 +5,9 @@ import time
 from pathlib import Path
 
 import pytest
+import tiny_model
+
+from tinyloc.device import toolchain
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -33,6 +36,18 @@ def test_a_race_compares_the_fastest_calls_of_each(benchmarks):
     naps = iter([0.0, 0.03, 0.002, 0.02])  # the first only warms up
     found = race({"sleeper": lambda: time.sleep(next(naps)), "nothing": lambda: None}, rounds=3)
     assert 0.002 <= found["sleeper"] < 0.02 and found["nothing"] < 0.002
+
+
+def test_a_compiled_model_is_measured_beside_its_budget(benchmarks, monkeypatch):
+    from benchmarks import runtime
+
+    tiny_model.need(toolchain.CROSS_GCC, toolchain.QEMU)
+    smallest = next(budget for budget in runtime.BUDGETS if budget.model == "mlp_i8")
+    (row,) = runtime.rows((smallest,))
+    assert row["same answers"] == "yes" and row["ratio"] >= row["at least"]
+    monkeypatch.setattr(runtime, "_same", lambda *outputs: False)
+    (row,) = runtime.rows((smallest,))
+    assert row["ratio"] < row["at least"]
 
 
 @pytest.mark.parametrize(("ratio", "status"), [(3.0, 0), (2.9, 1)])

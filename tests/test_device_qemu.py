@@ -21,9 +21,9 @@ def tools():
 
 @pytest.fixture
 def device(tmp_path):
-    def build(run=tiny_model.SUM, arena=tiny_model.ARENA, ram=RAM, **options):
+    def build(run=tiny_model.SUM, arena=tiny_model.ARENA, ram=RAM, board=BOARD, **options):
         aot = tiny_model.write(tmp_path / "aot", run, arena)
-        return qemu.build(aot, BOARD, ram, tmp_path / "out", **options)
+        return qemu.build(aot, board, ram, tmp_path / "out", **options)
 
     return build
 
@@ -95,6 +95,13 @@ def test_a_known_sequence_is_counted_to_the_instruction(device):
     for nops in (0, 1, 7, 1000):
         built = device(known_sequence(f".rept {nops}\\n nop\\n .endr\\n bx lr"))
         assert run(built, (0, 1), (0, 1), (0, 1)).instructions.tolist() == [nops + 1] * 3
+
+
+def test_the_steps_of_a_run_are_counted_to_the_instruction(device):
+    marked = ("push {r4, lr}", "bl tinyloc_step", ".rept 7", "nop", ".endr", "bl tinyloc_step", ".rept 1000", "nop",
+              ".endr", "bl tinyloc_step", "pop {r4, pc}")  # fmt: skip
+    built = device(known_sequence("\\n ".join(marked)), profile=True)
+    assert run(built, (0, 1), (0, 1)).steps.tolist() == [[7, 1000]] * 2
 
 
 def test_a_loop_that_outlasts_the_counter_is_counted_to_the_instruction(device):
@@ -245,6 +252,25 @@ def test_the_cap_holds_to_the_byte_for_any_size(device, ram):
     assert len(run(built, (1, last)).outputs) == 1
     with pytest.raises(DeviceError, match=f"access to {last + 4:#x}, outside the RAM"):
         run(built, (1, last + 4))
+
+
+@pytest.mark.parametrize("board", ["mps2-an500", "mps3-an547"])
+def test_other_boards_count_and_guard_as_the_first_does(device, board):
+    counted = device(known_sequence(".rept 1000\\n nop\\n .endr\\n bx lr"), board=board)
+    assert run(counted, (0, 1), (0, 1)).instructions.tolist() == [1001] * 2
+    built = device(FAULTS, board=board)
+    last = ABOVE_THE_CAP - 4
+    assert len(run(built, (1, last)).outputs) == 1
+    for what, value, name in [
+        (1, last + 4, f"access to {last + 4:#x}, outside the RAM"),
+        (1, VECTORS, "a write to the code"),
+        (2, 0, "stack overflow"),
+        (5, 0, "division by zero"),
+        (6, INTO_RAM, "jump to 0x20000000, where there is no code"),
+    ]:
+        with pytest.raises(DeviceError, match=name) as caught:
+            run(built, (0, 20), (what, value), timeout_s=20)
+        assert tiny_model.sums(caught.value.result.outputs) == [20]
 
 
 def test_a_model_that_never_ends_is_an_error_and_not_a_hang(device):

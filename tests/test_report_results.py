@@ -55,6 +55,9 @@ def test_exports_and_devices_name_entry_and_seed(tmp_path):
     run = results.devices([write_device(folder, 20_000, 64, 5_000_000)]).iloc[0]
     assert (run["dataset"], run["entry"], run["seed"]) == ("shib", "student.int8", 2)
     assert (run["ram.total"], run["ram_limit"], run["instructions.max"]) == (20_000, 65_536, 5_000_000)
+    steps = results.device_steps([folder / "device-mps2-an386.json"])
+    assert set(steps["entry"]) == {"student.int8"} and list(steps["name"]) == ["ADD", "CONV_2D"]
+    assert list(steps["instructions.median"]) == [1_250_000, 3_750_000]
 
 
 def test_the_least_certain_window_has_the_smallest_lead(tmp_path):

@@ -23,6 +23,7 @@ _HEADER = """\
 #define TINYLOC_N_OUTPUTS 2
 #define TINYLOC_INPUT_BYTES 5
 #define TINYLOC_OUTPUT_BYTES 5
+#define TINYLOC_STEPS 2
 extern const uint32_t tinyloc_input_bytes[], tinyloc_output_bytes[];
 void tinyloc_init(void);
 void *tinyloc_input(unsigned i);

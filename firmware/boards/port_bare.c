@@ -59,6 +59,42 @@ uint64_t port_instructions(void (*work)(void))
     return instructions(ticks_of(work)) - instructions(ticks_of(one_instruction)) + 1;
 }
 
+#ifdef TINYLOC_PROFILE
+#include "model.h"
+
+__attribute__((noipa)) void tinyloc_step(void);
+
+static uint32_t step_ticks[TINYLOC_STEPS + 1], steps;
+
+void tinyloc_step(void)
+{
+    step_ticks[steps++] = TICKS;
+}
+
+/* A step of nothing: what lies between two readings of the clock besides the model's own work. */
+static void no_step(void)
+{
+    tinyloc_step();
+    tinyloc_step();
+}
+
+static uint32_t between(uint32_t step)
+{
+    return (uint32_t)instructions(step_ticks[step + 1] - step_ticks[step]);
+}
+
+void port_steps(uint32_t counts[])
+{
+    for (uint32_t i = 0; i < TINYLOC_STEPS; i++)
+        counts[i] = between(i);
+    steps = 0;
+    no_step();
+    steps = 0;
+    for (uint32_t i = 0; i < TINYLOC_STEPS; i++)
+        counts[i] -= between(0);
+}
+#endif
+
 uint32_t port_stack_high_water(void)
 {
     const uint32_t *word = __stack_bottom;

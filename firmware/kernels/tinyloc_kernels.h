@@ -5,14 +5,16 @@
  *   global state. Tensors are dense and row-major; an image is [height][width][channels].
  * - Integer kernels (_s8) give TFLite Micro's answers bit for bit. What can be computed at compile time (zero-point
  *   corrections, tables, collapsed shapes) is in the parameter block.
- * - Float kernels (_f32) use their own exp, tanh and log, so that host and target agree; build with
- *   -ffp-contract=off. See tl_math.c.
+ * - Float kernels (_f32) use their own exp, tanh and log, and say themselves where a multiplication and an addition
+ *   are one operation (tl_fma), so that host and target agree; build with -ffp-contract=off. See tl_math.c.
  * - An output may lie where an input lies only in kernels that say so.
  */
 #ifndef TINYLOC_KERNELS_H
 #define TINYLOC_KERNELS_H
 
+#include <math.h>
 #include <stdint.h>
+#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -48,6 +50,29 @@ static inline int32_t tl_rescale(int32_t x, const struct tl_scale *scale)
     return tl_rounding_shift(tl_high_mul(shifted, scale->multiplier), scale->right);
 }
 
+/* tl_high_mul for |a| < 2^30, which is one instruction more than a shift where there is a DSP extension. */
+static inline int32_t tl_high_mul30(int32_t a, int32_t b)
+{
+#ifdef __ARM_FEATURE_DSP
+    int32_t high;
+    __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(a * 2), "r"(b));
+    return high;
+#else
+    return tl_high_mul(a, b);
+#endif
+}
+
+/* An int32, as is tl_requantise: as an int8 it would be extended once more before it is stored. */
+static inline int32_t tl_saturate_s8(int32_t x)
+{
+#ifdef __ARM_FEATURE_SAT
+    __asm__("ssat %0, #8, %1" : "=r"(x) : "r"(x));
+    return x;
+#else
+    return x < INT8_MIN ? INT8_MIN : x > INT8_MAX ? INT8_MAX : x;
+#endif
+}
+
 static inline int8_t tl_clamp_s8(int32_t x, int32_t low, int32_t high)
 {
     return (int8_t)(x < low ? low : x > high ? high : x);
@@ -58,31 +83,126 @@ static inline float tl_clampf(float x, float low, float high)
     return x < low ? low : x > high ? high : x;
 }
 
-/* ---- sums of products (tl_dot.c): where matrix work spends its time ---- */
+/* How a 32-bit sum becomes an int8: bias + sum, times the factor, plus the zero point, saturated. */
+struct tl_channel {
+    int32_t bias; /* where the sum starts */
+    int32_t multiplier;
+    int32_t offset; /* half a unit of the result, and the zero point, before the shift to the right */
+    uint8_t left, right;
+    int8_t zero;
+    uint8_t general; /* 1: left is not 0, right is 0, or the sum may reach 2^30 */
+};
 
-/* sum[r] += sum over i < n of (x[i] + offset) * w[r * stride + i], for r < rows <= 4. */
-void tl_dot_s8(const int8_t *x, const int8_t *w, uint32_t stride, uint32_t n, uint32_t rows, int32_t offset,
-               int32_t *sum);
-void tl_dot_f32(const float *x, const float *w, uint32_t stride, uint32_t n, uint32_t rows, float *sum);
+/* tl_rescale with its two roundings, ties of the second away from zero, and the zero point. `general` is the same for
+ * all channels of a call, so that a loop may read it once. */
+static inline int32_t tl_requantise(int32_t sum, const struct tl_channel *c, uint32_t general)
+{
+    if (general) {
+        const struct tl_scale scale = {c->multiplier, c->left, c->right};
+        return tl_saturate_s8(tl_rescale(sum, &scale) + c->zero);
+    }
+    const int32_t scaled = tl_high_mul30(sum, c->multiplier);
+    return tl_saturate_s8((scaled + (scaled >> 31) + c->offset) >> c->right);
+}
 
-/* sum[c] += sum over i < n of (x[i] + offset) * w[i * stride + c], for c < columns <= 4. */
-void tl_dot_columns_s8(const int8_t *x, const int8_t *w, uint32_t stride, uint32_t n, uint32_t columns,
-                       int32_t offset, int32_t *sum);
-void tl_dot_columns_f32(const float *x, const float *w, uint32_t stride, uint32_t n, uint32_t columns, float *sum);
+/* ---- mathematics (tl_math.c): relative error at most 1e-6 of the true value, the same on every machine ---- */
+
+static inline float tl_float_of(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static inline uint32_t tl_bits_of(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+/* a b + c rounded once: one instruction where there is an FPU, and the same bits from any right fmaf. A processor
+ * without floating point would spend hundreds of instructions on that, so there the product is rounded too. */
+static inline float tl_fma(float a, float b, float c)
+{
+#ifdef __SOFTFP__
+    return a * b + c;
+#else
+    return fmaf(a, b, c);
+#endif
+}
+
+/* tl_expf for |x| >= 87, where the result may leave the normal numbers, and for what is not a number. */
+float tl_expf_far(float x);
+
+/* 0 where the result would be below the smallest normal number */
+static inline float tl_expf(float x)
+{
+    if ((tl_bits_of(x) & 0x7fffffffu) >= 0x42ae0000u) /* 87 */
+        return tl_expf_far(x);
+    /* x = n ln 2 + r, |r| <= ln 2 / 2. In a number near 1.5 * 2^23 the unit is 1: adding it rounds to the integer n,
+     * and leaves n in the low bits. The high part of ln 2 has few enough bits for an exact product. */
+    const float shifted = tl_fma(x, 1.44269504f, 12582912.0f);
+    const float n = shifted - 12582912.0f;
+    const float r = tl_fma(n, -1.42860677e-6f, tl_fma(n, -0.693145752f, x));
+    /* e^r = 1 + r + r^2 q(r) */
+    const float q = tl_fma(tl_fma(tl_fma(8.31252057e-3f, r, 4.18901555e-2f), r, 0.166671142f), r, 0.499992311f);
+    const float y = 1.0f + tl_fma(r * r, q, r);
+    return tl_float_of(tl_bits_of(y) + (tl_bits_of(shifted) << 23)); /* times 2^n */
+}
+
+static inline float tl_logisticf(float x)
+{
+    return 1.0f / (1.0f + tl_expf(-x));
+}
+
+float tl_logf(float x);
+float tl_tanhf(float x);
+
+/* ---- rows times units (tl_units.c, tl_dot.c): where matrix work spends its time ---- */
+
+/* Groups of four that a row of n falls into; the last is filled up with zeros. */
+#define TL_GROUPS(n) (((n) + 3u) / 4u)
+
+/* x[i] + offset as int16, row by row of `rows` <= 2 that lie group by group beside one another: two words a group. */
+void tl_widen_s8(const int8_t *x, uint32_t n, int32_t offset, uint32_t *wide, uint32_t rows);
+
+/* The sum of such a row. */
+int32_t tl_sum_wide(const uint32_t *wide, uint32_t n, uint32_t rows, int32_t offset);
+
+/* Packs b[u * step + i * stride] as the weights of unit u < units, i < depth. */
+void tl_pack_units(const int8_t *b, uint32_t step, uint32_t stride, uint32_t units, uint32_t depth, uint32_t *packed);
+
+struct tl_units {
+    uint32_t units, depth;
+    const struct tl_channel *channels; /* [1] or [units] */
+    uint32_t channel_step;             /* 0: one for all units; 1: one each */
+    uint32_t clamped;                  /* whether low and high are not the limits of int8 */
+    int32_t low, high;
+};
+
+/* out[r][u] = requantise(channel bias + bias[r] + sum over i of x[r][i] * weights[u][i]) for one or two widened rows;
+ * the rows of the output are out_step elements apart. weights: packed, [ceil(units / 2)][groups][2 units]. */
+void tl_units_s8(const struct tl_units *p, const uint32_t *weights, const uint32_t *wide, uint32_t rows,
+                 const int32_t *bias, int8_t *out, uint32_t out_step);
+void tl_clamp_row_s8(int8_t *x, uint32_t n, int32_t low, int32_t high);
+
+/* sum[k] += sum over i < n of x[i] * w[k * step + i * stride], for k < count <= 4 */
+void tl_dot_f32(const float *x, const float *w, uint32_t step, uint32_t stride, uint32_t n, uint32_t count, float *sum);
+
+/* out[u] = clamp(bias[u] + sum over i of x[i] * w[u][i]) */
+void tl_units_f32(const float *x, const float *w, const float *bias, uint32_t depth, uint32_t units, float low,
+                  float high, float *out);
 
 /* ---- dense (tl_dense.c) ---- */
 
-/* out[r][u] = clamp(rescale(bias[u] + sum over i of in[r][i] * weights[u][i]) + zero_out).
- * The bias includes the correction -zero_in * (sum of weights[u]). */
+/* The biases include the correction -zero_in * (sum of the unit's weights). scratch: min(rows, 2) widened rows. */
 struct tl_fully_connected_s8 {
-    uint32_t rows, depth, units;
-    const int8_t *weights;        /* [units][depth] */
-    const int32_t *bias;          /* [units] */
-    const struct tl_scale *scale; /* [1] or [units] */
-    uint32_t scale_step;          /* 0: one scale for all units; 1: one each */
-    int32_t zero_out, low, high;
+    uint32_t rows;
+    const uint32_t *weights; /* packed */
+    struct tl_units units;
 };
-void tl_fully_connected_s8(const struct tl_fully_connected_s8 *p, const int8_t *in, int8_t *out);
+void tl_fully_connected_s8(const struct tl_fully_connected_s8 *p, const int8_t *in, int8_t *out, void *scratch);
 
 struct tl_fully_connected_f32 {
     uint32_t rows, depth, units;
@@ -131,37 +251,38 @@ static inline struct tl_taps tl_taps(const struct tl_window *w, int32_t pixel)
 }
 
 /* Convolution in `groups` groups: output channel o reads the `depth` input channels of group o / (out_c / groups). */
-struct tl_conv_s8 {
+struct tl_convolution {
     struct tl_window window;
     uint32_t batches, in_c, out_c, groups, depth;
-    const int8_t *weights; /* [out_c][filter_h][filter_w][depth] */
-    const int32_t *bias;   /* [out_c], with the correction -zero_in * (sum of the channel's weights) */
-    const struct tl_scale *scale;
-    uint32_t scale_step;
-    const int8_t *padding; /* [depth] times zero_in: what taps outside the input read */
-    int32_t zero_out, low, high;
 };
-void tl_conv_s8(const struct tl_conv_s8 *p, const int8_t *in, int8_t *out);
 
+/* The biases include the correction -zero_in * (sum of the channel's weights). scratch: two widened windows, and the
+ * bytes of one. */
+struct tl_conv_s8 {
+    struct tl_convolution shape;
+    const uint32_t *weights; /* of each group [out_c / groups][filter_h][filter_w][depth], packed */
+    const int8_t *padding;  /* [depth] times zero_in: what taps outside the input read */
+    struct tl_units units; /* of one group; channels: [out_c] */
+};
+void tl_conv_s8(const struct tl_conv_s8 *p, const int8_t *in, int8_t *out, void *scratch);
+
+/* scratch: the taps of one window. */
 struct tl_conv_f32 {
-    struct tl_window window;
-    uint32_t batches, in_c, out_c, groups, depth;
+    struct tl_convolution shape;
     const float *weights;
-    const float *bias;
     const float *padding;
+    const float *bias;
     float low, high;
 };
-void tl_conv_f32(const struct tl_conv_f32 *p, const float *in, float *out);
+void tl_conv_f32(const struct tl_conv_f32 *p, const float *in, float *out, void *scratch);
 
 /* Depthwise convolution: output channel o reads input channel o / multiplier. */
 struct tl_depthwise_conv_s8 {
     struct tl_window window;
     uint32_t batches, in_c, multiplier;
     const int8_t *weights; /* [filter_h][filter_w][in_c * multiplier] */
-    const int32_t *bias;   /* [in_c * multiplier], without correction */
-    const struct tl_scale *scale;
-    uint32_t scale_step;
-    int32_t zero_in, zero_out, low, high;
+    const struct tl_channel *channels; /* [in_c * multiplier]; their biases are without correction */
+    int32_t zero_in, low, high;
 };
 void tl_depthwise_conv_s8(const struct tl_depthwise_conv_s8 *p, const int8_t *in, int8_t *out);
 
@@ -195,17 +316,22 @@ void tl_average_pool_f32(const struct tl_pool_f32 *p, const float *in, float *ou
 
 /* out[n] = a[n] b[n], for outer x inner products n; an operand's steps are in elements, 0 where it is broadcast.
  * a is [rows][depth]; b is [depth][columns], or [columns][depth] if b_transposed. */
-struct tl_matmul_s8 {
+struct tl_batch {
     uint32_t outer, inner, a_outer, a_inner, b_outer, b_inner;
-    uint32_t rows, depth, columns, b_transposed;
-    int32_t zero_a, zero_b, zero_out;
-    struct tl_scale scale;
+    uint32_t rows, b_transposed;
 };
-void tl_matmul_s8(const struct tl_matmul_s8 *p, const int8_t *a, const int8_t *b, int8_t *out);
+
+/* scratch: two widened rows of a; and b, packed. */
+struct tl_matmul_s8 {
+    struct tl_batch batch;
+    int32_t zero_a, zero_b;
+    struct tl_units columns;
+};
+void tl_matmul_s8(const struct tl_matmul_s8 *p, const int8_t *a, const int8_t *b, int8_t *out, void *scratch);
 
 struct tl_matmul_f32 {
-    uint32_t outer, inner, a_outer, a_inner, b_outer, b_inner;
-    uint32_t rows, depth, columns, b_transposed;
+    struct tl_batch batch;
+    uint32_t depth, columns;
 };
 void tl_matmul_f32(const struct tl_matmul_f32 *p, const float *a, const float *b, float *out);
 
@@ -243,27 +369,37 @@ static inline int tl_next_row(const struct tl_broadcast *shape, struct tl_row *r
     return 0;
 }
 
-/* a is not broadcast along the innermost dimension. out = rescale(rescale_a(a) + sign_b * rescale_b(b)) + zero_out. */
+/* Sums and differences bring both operands to one scale, twice the larger of their two: b, which has it, is exact and
+ * a, which has the smaller one, is rounded. value = sign_a * rescale(a - zero_a) + weight_b * (b - zero_b) */
+struct tl_common_scale {
+    int32_t zero_a, zero_b;
+    int32_t multiplier, half;
+    uint8_t shift, right;
+    int32_t sign_a, weight_b;
+};
+
 struct tl_add_s8 {
     struct tl_broadcast shape;
-    int32_t zero_a, zero_b, zero_out;
-    struct tl_scale scale_a, scale_b, scale;
-    int32_t sign_a, sign_b, low, high;
+    struct tl_common_scale common;
+    struct tl_channel output;
+    uint32_t clamped;
+    int32_t low, high;
 };
 void tl_add_s8(const struct tl_add_s8 *p, const int8_t *a, const int8_t *b, int8_t *out);
 
 struct tl_squared_difference_s8 {
     struct tl_broadcast shape;
-    int32_t zero_a, zero_b, zero_out;
-    struct tl_scale scale_a, scale_b, scale;
+    struct tl_common_scale common;
+    struct tl_channel output;
 };
 void tl_squared_difference_s8(const struct tl_squared_difference_s8 *p, const int8_t *a, const int8_t *b,
                               int8_t *out);
 
 struct tl_mul_s8 {
     struct tl_broadcast shape;
-    int32_t zero_a, zero_b, zero_out;
-    struct tl_scale scale;
+    int32_t zero_a, zero_b;
+    struct tl_channel output;
+    uint32_t clamped;
     int32_t low, high;
 };
 void tl_mul_s8(const struct tl_mul_s8 *p, const int8_t *a, const int8_t *b, int8_t *out);
@@ -276,6 +412,7 @@ void tl_maximum_s8(const struct tl_extremum_s8 *p, const int8_t *a, const int8_t
 
 struct tl_binary_f32 {
     struct tl_broadcast shape;
+    uint32_t clamped; /* whether there are low and high */
     float low, high;
 };
 void tl_add_f32(const struct tl_binary_f32 *p, const float *a, const float *b, float *out);
@@ -290,6 +427,7 @@ struct tl_unary_f32 {
     uint32_t count;
 };
 void tl_tanh_f32(const struct tl_unary_f32 *p, const float *in, float *out);
+void tl_silu_f32(const struct tl_unary_f32 *p, const float *in, float *out); /* x times its logistic */
 void tl_logistic_f32(const struct tl_unary_f32 *p, const float *in, float *out);
 void tl_exp_f32(const struct tl_unary_f32 *p, const float *in, float *out);
 void tl_log_f32(const struct tl_unary_f32 *p, const float *in, float *out);
@@ -343,6 +481,17 @@ struct tl_l2_normalization_f32 {
 };
 void tl_l2_normalization_f32(const struct tl_l2_normalization_f32 *p, const float *in, float *out);
 
+/* One step of a selective state-space model (Gu and Dao, "Mamba", 2023): for each channel e and state n
+ *   next[n][e] = exp(delta[e] a[n][e]) h[n][e] + sign delta[e] x[e] b[n],  y[e] = sum over n of c[n] next[n][e]
+ * in one pass over the state. The next state may lie exactly where the state lies. */
+struct tl_selective_step_f32 {
+    uint32_t states, channels;
+    const float *a; /* [states][channels] */
+    float sign;     /* 1 or -1 */
+};
+void tl_selective_step_f32(const struct tl_selective_step_f32 *p, const float *delta, const float *x, const float *b,
+                           const float *c, const float *h, float *next, float *y);
+
 /* Sums over two dimensions for each index of two others; steps are in elements. */
 struct tl_reduction {
     uint32_t kept[2], kept_step[2], summed[2], summed_step[2];
@@ -383,13 +532,6 @@ struct tl_fill_f32 {
     float value;
 };
 void tl_fill_f32(const struct tl_fill_f32 *p, float *out);
-
-/* ---- mathematics (tl_math.c): relative error at most 1e-6 of the true value, the same on every machine ---- */
-
-float tl_expf(float x); /* 0 where the result would be below the smallest normal number */
-float tl_logf(float x);
-float tl_tanhf(float x);
-float tl_logisticf(float x);
 
 /* ---- fixed-point functions (tl_fixed.c) ---- */
 

@@ -6,14 +6,15 @@
     void NAME(const struct tl_binary_f32 *p, const float *a, const float *b, float *out)                        \
     {                                                                                                           \
         const uint32_t n = p->shape.dims[3], a_step = p->shape.a[3], b_step = p->shape.b[3];                    \
-        const float low = p->low, high = p->high;                                                               \
         struct tl_row row = {{0, 0, 0}, 0, 0};                                                                  \
         do {                                                                                                    \
             const float *left = a + row.a, *right = b + row.b;                                                  \
-            for (uint32_t i = 0; i < n; i++, left += a_step, right += b_step) {                                 \
+            for (const float *end = out + n; out != end; left += a_step, right += b_step) {                     \
                 const float x = *left, y = *right;                                                              \
-                *out++ = tl_clampf(EXPRESSION, low, high);                                                      \
+                *out++ = EXPRESSION;                                                                            \
             }                                                                                                   \
+            for (float *x = out - n; p->clamped && x != out; x++)                                               \
+                *x = tl_clampf(*x, p->low, p->high);                                                            \
         } while (tl_next_row(&p->shape, &row));                                                                 \
     }
 

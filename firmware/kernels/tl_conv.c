@@ -1,117 +1,91 @@
-/* CONV_2D, also in groups. A tap outside the input reads a row of zero points, so every pixel runs the same sums. */
-#include "tinyloc_kernels.h"
+/* CONV_2D, also in groups: the taps of a window side by side are a row, and the output channels are its units. */
+#include <string.h>
 
-/* Whether the taps of row i of a window at column x lie inside the input, as one run of memory. */
-static int is_run(const struct tl_window *w, int32_t x)
-{
-    return w->dilation_w == 1 && x >= 0 && x + w->filter_w <= w->in_w;
-}
+#include "tinyloc_kernels.h"
 
 static int inside(int32_t i, int32_t n)
 {
     return i >= 0 && i < n;
 }
 
-/* The sums of `count` channels whose weights start at `weights`, for the window at (y, x). */
-static void window_s8(const struct tl_conv_s8 *p, const int8_t *in, int32_t y, int32_t x, const int8_t *weights,
-                      uint32_t count, int32_t *sum)
+/* Whether the taps of the window at (y, x) lie in the input as one run of memory. */
+static int is_run(const struct tl_convolution *p, int32_t y, int32_t x)
 {
     const struct tl_window *w = &p->window;
-    const uint32_t stride = (uint32_t)(w->filter_h * w->filter_w) * p->depth;
-    const int whole = p->groups == 1 && is_run(w, x);
+    const int row = p->groups == 1 && w->dilation_w == 1 && x >= 0 && x + w->filter_w <= w->in_w;
+    return row && w->filter_h == 1 && inside(y, w->in_h);
+}
+
+/* The taps of the window at (y, x) in one group, side by side: in the input if they lie so, or else copied to `taps`.
+ * A tap outside the input reads the padding. `item` is the size of an element. */
+static const void *taps_of(const struct tl_convolution *p, const void *padding, const void *in, int32_t y, int32_t x,
+                           uint32_t item, void *taps)
+{
+    const struct tl_window *w = &p->window;
+    const uint32_t pixel = p->in_c * item, run = p->depth * item;
+    const uint8_t *from = in;
+    uint8_t *to = taps;
+    if (is_run(p, y, x))
+        return from + (uint32_t)(y * w->in_w + x) * pixel;
     for (int32_t i = 0; i < w->filter_h; i++, y += w->dilation_h) {
-        if (whole && inside(y, w->in_h)) {
-            const uint32_t n = (uint32_t)w->filter_w * p->depth;
-            tl_dot_s8(in + (uint32_t)(y * w->in_w + x) * p->in_c, weights, stride, n, count, 0, sum);
-            weights += n;
-            continue;
-        }
-        for (int32_t j = 0, column = x; j < w->filter_w; j++, column += w->dilation_w, weights += p->depth) {
+        for (int32_t j = 0, column = x; j < w->filter_w; j++, column += w->dilation_w, to += run) {
             const int real = inside(y, w->in_h) && inside(column, w->in_w);
-            const int8_t *taps = real ? in + (uint32_t)(y * w->in_w + column) * p->in_c : p->padding;
-            tl_dot_s8(taps, weights, stride, p->depth, count, 0, sum);
+            memcpy(to, real ? from + (uint32_t)(y * w->in_w + column) * pixel : padding, run);
         }
     }
+    return taps;
 }
 
-static int8_t *pixel_s8(const struct tl_conv_s8 *p, const int8_t *in, int32_t y, int32_t x, int8_t *out)
+static uint32_t pixels(const struct tl_convolution *p)
 {
-    const uint32_t group_c = p->out_c / p->groups;
-    const uint32_t channel = (uint32_t)(p->window.filter_h * p->window.filter_w) * p->depth;
-    const int8_t *weights = p->weights;
-    const int32_t *bias = p->bias;
-    const struct tl_scale *scale = p->scale;
-    for (uint32_t group = 0; group < p->groups; group++, in += p->depth) {
-        for (uint32_t c = 0; c < group_c; c += 4) {
-            const uint32_t count = group_c - c < 4 ? group_c - c : 4;
-            int32_t sum[4];
-            for (uint32_t k = 0; k < count; k++)
-                sum[k] = *bias++;
-            window_s8(p, in, y, x, weights, count, sum);
-            for (uint32_t k = 0; k < count; k++, scale += p->scale_step)
-                *out++ = tl_clamp_s8(tl_rescale(sum[k], scale) + p->zero_out, p->low, p->high);
-            weights += count * channel;
-        }
-    }
-    return out;
+    return p->batches * (uint32_t)(p->window.out_h * p->window.out_w);
 }
 
-void tl_conv_s8(const struct tl_conv_s8 *p, const int8_t *in, int8_t *out)
+/* Those of an output pixel; pixels are counted through all batches. */
+static const void *window_taps(const struct tl_convolution *p, const void *padding, const void *in, uint32_t pixel,
+                               uint32_t item, void *taps)
 {
     const struct tl_window *w = &p->window;
-    for (uint32_t batch = 0; batch < p->batches; batch++, in += (uint32_t)(w->in_h * w->in_w) * p->in_c)
-        for (int32_t y = 0; y < w->out_h; y++)
-            for (int32_t x = 0; x < w->out_w; x++)
-                out = pixel_s8(p, in, y * w->stride_h - w->pad_top, x * w->stride_w - w->pad_left, out);
+    const uint32_t row = pixel / (uint32_t)w->out_w, batch = row / (uint32_t)w->out_h;
+    const int32_t y = (int32_t)(row - batch * (uint32_t)w->out_h) * w->stride_h - w->pad_top;
+    const int32_t x = (int32_t)(pixel - row * (uint32_t)w->out_w) * w->stride_w - w->pad_left;
+    const uint8_t *image = (const uint8_t *)in + batch * (uint32_t)(w->in_h * w->in_w) * p->in_c * item;
+    return taps_of(p, padding, image, y, x, item, taps);
 }
 
-static void window_f32(const struct tl_conv_f32 *p, const float *in, int32_t y, int32_t x, const float *weights,
-                       uint32_t count, float *sum)
+void tl_conv_s8(const struct tl_conv_s8 *p, const int8_t *in, int8_t *out, void *scratch)
 {
-    const struct tl_window *w = &p->window;
-    const uint32_t stride = (uint32_t)(w->filter_h * w->filter_w) * p->depth;
-    const int whole = p->groups == 1 && is_run(w, x);
-    for (int32_t i = 0; i < w->filter_h; i++, y += w->dilation_h) {
-        if (whole && inside(y, w->in_h)) {
-            const uint32_t n = (uint32_t)w->filter_w * p->depth;
-            tl_dot_f32(in + (uint32_t)(y * w->in_w + x) * p->in_c, weights, stride, n, count, sum);
-            weights += n;
-            continue;
+    static const int32_t no_bias[2];
+    const struct tl_convolution *s = &p->shape;
+    struct tl_units group = p->units;
+    const uint32_t length = group.depth, count = pixels(s);
+    const uint32_t *weights = p->weights;
+    uint32_t *wide = scratch;
+    int8_t *taps = (int8_t *)(wide + 4 * TL_GROUPS(length));
+    for (uint32_t g = 0; g < s->groups; g++) {
+        for (uint32_t pixel = 0; pixel < count; pixel += 2) {
+            const uint32_t rows = count - pixel < 2 ? 1 : 2;
+            for (uint32_t r = 0; r < rows; r++)
+                tl_widen_s8(window_taps(s, p->padding, in, pixel + r, 1, taps), length, 0, wide + 2 * r, rows);
+            tl_units_s8(&group, weights, wide, rows, no_bias, out + pixel * s->out_c, s->out_c);
         }
-        for (int32_t j = 0, column = x; j < w->filter_w; j++, column += w->dilation_w, weights += p->depth) {
-            const int real = inside(y, w->in_h) && inside(column, w->in_w);
-            const float *taps = real ? in + (uint32_t)(y * w->in_w + column) * p->in_c : p->padding;
-            tl_dot_f32(taps, weights, stride, p->depth, count, sum);
-        }
+        in += s->depth;
+        out += group.units;
+        weights += (group.units + 1) / 2 * 2 * TL_GROUPS(length);
+        group.channels += group.units;
     }
 }
 
-static float *pixel_f32(const struct tl_conv_f32 *p, const float *in, int32_t y, int32_t x, float *out)
+void tl_conv_f32(const struct tl_conv_f32 *p, const float *in, float *out, void *scratch)
 {
-    const uint32_t group_c = p->out_c / p->groups;
-    const uint32_t channel = (uint32_t)(p->window.filter_h * p->window.filter_w) * p->depth;
-    const float *weights = p->weights;
-    const float *bias = p->bias;
-    for (uint32_t group = 0; group < p->groups; group++, in += p->depth) {
-        for (uint32_t c = 0; c < group_c; c += 4) {
-            const uint32_t count = group_c - c < 4 ? group_c - c : 4;
-            float sum[4];
-            for (uint32_t k = 0; k < count; k++)
-                sum[k] = *bias++;
-            window_f32(p, in, y, x, weights, count, sum);
-            for (uint32_t k = 0; k < count; k++)
-                *out++ = tl_clampf(sum[k], p->low, p->high);
-            weights += count * channel;
+    const struct tl_convolution *s = &p->shape;
+    const uint32_t count = pixels(s), units = s->out_c / s->groups;
+    const uint32_t length = (uint32_t)(s->window.filter_h * s->window.filter_w) * s->depth;
+    for (uint32_t pixel = 0; pixel < count; pixel++) {
+        for (uint32_t g = 0; g < s->groups; g++, out += units) {
+            const float *x = window_taps(s, p->padding, in + g * s->depth, pixel, sizeof *x, scratch);
+            const float *weights = p->weights + g * units * length;
+            tl_units_f32(x, weights, p->bias + g * units, length, units, p->low, p->high, out);
         }
     }
-    return out;
-}
-
-void tl_conv_f32(const struct tl_conv_f32 *p, const float *in, float *out)
-{
-    const struct tl_window *w = &p->window;
-    for (uint32_t batch = 0; batch < p->batches; batch++, in += (uint32_t)(w->in_h * w->in_w) * p->in_c)
-        for (int32_t y = 0; y < w->out_h; y++)
-            for (int32_t x = 0; x < w->out_w; x++)
-                out = pixel_f32(p, in, y * w->stride_h - w->pad_top, x * w->stride_w - w->pad_left, out);
 }

@@ -1,37 +1,23 @@
 /* FULLY_CONNECTED. */
 #include "tinyloc_kernels.h"
 
-void tl_fully_connected_s8(const struct tl_fully_connected_s8 *p, const int8_t *in, int8_t *out)
+void tl_fully_connected_s8(const struct tl_fully_connected_s8 *p, const int8_t *in, int8_t *out, void *scratch)
 {
-    for (uint32_t row = 0; row < p->rows; row++, in += p->depth) {
-        const int8_t *weights = p->weights;
-        const struct tl_scale *scale = p->scale;
-        for (uint32_t u = 0; u < p->units; u += 4) {
-            const uint32_t count = p->units - u < 4 ? p->units - u : 4;
-            int32_t sum[4];
-            for (uint32_t k = 0; k < count; k++)
-                sum[k] = p->bias[u + k];
-            tl_dot_s8(in, weights, p->depth, p->depth, count, 0, sum);
-            for (uint32_t k = 0; k < count; k++, scale += p->scale_step)
-                *out++ = tl_clamp_s8(tl_rescale(sum[k], scale) + p->zero_out, p->low, p->high);
-            weights += 4 * p->depth;
-        }
+    static const int32_t no_bias[2];
+    const uint32_t depth = p->units.depth, units = p->units.units;
+    uint32_t *wide = scratch;
+    for (uint32_t left = p->rows; left > 0;) {
+        const uint32_t rows = left < 2 ? 1 : 2;
+        for (uint32_t r = 0; r < rows; r++, in += depth)
+            tl_widen_s8(in, depth, 0, wide + 2 * r, rows);
+        tl_units_s8(&p->units, p->weights, wide, rows, no_bias, out, units);
+        out += rows * units;
+        left -= rows;
     }
 }
 
 void tl_fully_connected_f32(const struct tl_fully_connected_f32 *p, const float *in, float *out)
 {
-    for (uint32_t row = 0; row < p->rows; row++, in += p->depth) {
-        const float *weights = p->weights;
-        for (uint32_t u = 0; u < p->units; u += 4) {
-            const uint32_t count = p->units - u < 4 ? p->units - u : 4;
-            float sum[4];
-            for (uint32_t k = 0; k < count; k++)
-                sum[k] = p->bias[u + k];
-            tl_dot_f32(in, weights, p->depth, p->depth, count, sum);
-            for (uint32_t k = 0; k < count; k++)
-                *out++ = tl_clampf(sum[k], p->low, p->high);
-            weights += 4 * p->depth;
-        }
-    }
+    for (uint32_t row = 0; row < p->rows; row++, in += p->depth, out += p->units)
+        tl_units_f32(in, p->weights, p->bias, p->depth, p->units, p->low, p->high, out);
 }

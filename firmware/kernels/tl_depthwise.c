@@ -1,47 +1,39 @@
 /* DEPTHWISE_CONV_2D. */
 #include "tinyloc_kernels.h"
 
-void tl_depthwise_conv_s8(const struct tl_depthwise_conv_s8 *p, const int8_t *in, int8_t *out)
-{
-    const struct tl_window *w = &p->window;
-    const uint32_t out_c = p->in_c * p->multiplier;
-    for (uint32_t batch = 0; batch < p->batches; batch++, in += (uint32_t)(w->in_h * w->in_w) * p->in_c) {
-        for (int32_t pixel = 0; pixel < w->out_h * w->out_w; pixel++) {
-            const struct tl_taps taps = tl_taps(w, pixel);
-            const struct tl_scale *scale = p->scale;
-            for (uint32_t c = 0; c < out_c; c++, scale += p->scale_step) {
-                int32_t sum = p->bias[c];
-                for (int32_t i = taps.top; i < taps.bottom; i++) {
-                    for (int32_t j = taps.left; j < taps.right; j++) {
-                        const int32_t at = (taps.y + i * w->dilation_h) * w->in_w + taps.x + j * w->dilation_w;
-                        sum += (in[(uint32_t)at * p->in_c + c / p->multiplier] - p->zero_in) *
-                               p->weights[(uint32_t)(i * w->filter_w + j) * out_c + c];
-                    }
-                }
-                *out++ = tl_clamp_s8(tl_rescale(sum, scale) + p->zero_out, p->low, p->high);
-            }
-        }
+/* The loops are the same for both types. `taps` are those inside the input; x and w walk over them for one channel.
+ * START is the sum's first value, NEXT is the sum with one more tap, RESULT is made of the sum. */
+#define DEPTHWISE(NAME, BLOCK, TYPE, SUM, START, NEXT, RESULT)                                                  \
+    void NAME(const struct BLOCK *p, const TYPE *in, TYPE *out)                                                 \
+    {                                                                                                           \
+        const struct tl_window *s = &p->window;                                                                 \
+        const uint32_t out_c = p->in_c * p->multiplier, row = (uint32_t)s->in_w * p->in_c;                      \
+        const uint32_t x_step = (uint32_t)s->dilation_w * p->in_c;                                              \
+        for (uint32_t batch = 0; batch < p->batches; batch++, in += (uint32_t)s->in_h * row) {                  \
+            for (int32_t pixel = 0; pixel < s->out_h * s->out_w; pixel++) {                                     \
+                const struct tl_taps taps = tl_taps(s, pixel);                                                  \
+                const int32_t y = taps.y + taps.top * s->dilation_h, x0 = taps.x + taps.left * s->dilation_w;   \
+                const TYPE *first = in + (uint32_t)(y * s->in_w + x0) * p->in_c;                                \
+                const TYPE *weights = p->weights + (uint32_t)(taps.top * s->filter_w + taps.left) * out_c;      \
+                for (uint32_t c = 0, left = p->multiplier; c < out_c; c++, weights++) {                         \
+                    SUM sum = START;                                                                            \
+                    for (int32_t i = taps.top; i < taps.bottom; i++) {                                          \
+                        const TYPE *x = first + (uint32_t)((i - taps.top) * s->dilation_h) * row;               \
+                        const TYPE *w = weights + (uint32_t)((i - taps.top) * s->filter_w) * out_c;             \
+                        for (int32_t j = taps.left; j < taps.right; j++, x += x_step, w += out_c)               \
+                            sum = NEXT;                                                                         \
+                    }                                                                                           \
+                    *out++ = RESULT;                                                                            \
+                    if (--left == 0) { /* the next input channel */                                             \
+                        left = p->multiplier;                                                                   \
+                        first++;                                                                                \
+                    }                                                                                           \
+                }                                                                                               \
+            }                                                                                                   \
+        }                                                                                                       \
     }
-}
 
-void tl_depthwise_conv_f32(const struct tl_depthwise_conv_f32 *p, const float *in, float *out)
-{
-    const struct tl_window *w = &p->window;
-    const uint32_t out_c = p->in_c * p->multiplier;
-    for (uint32_t batch = 0; batch < p->batches; batch++, in += (uint32_t)(w->in_h * w->in_w) * p->in_c) {
-        for (int32_t pixel = 0; pixel < w->out_h * w->out_w; pixel++) {
-            const struct tl_taps taps = tl_taps(w, pixel);
-            for (uint32_t c = 0; c < out_c; c++) {
-                float sum = p->bias[c];
-                for (int32_t i = taps.top; i < taps.bottom; i++) {
-                    for (int32_t j = taps.left; j < taps.right; j++) {
-                        const int32_t at = (taps.y + i * w->dilation_h) * w->in_w + taps.x + j * w->dilation_w;
-                        sum += in[(uint32_t)at * p->in_c + c / p->multiplier] *
-                               p->weights[(uint32_t)(i * w->filter_w + j) * out_c + c];
-                    }
-                }
-                *out++ = tl_clampf(sum, p->low, p->high);
-            }
-        }
-    }
-}
+DEPTHWISE(tl_depthwise_conv_s8, tl_depthwise_conv_s8, int8_t, int32_t, p->channels[c].bias, sum + (*x - p->zero_in) * *w,
+          tl_clamp_s8(tl_requantise(sum, &p->channels[c], p->channels[c].general), p->low, p->high))
+DEPTHWISE(tl_depthwise_conv_f32, tl_depthwise_conv_f32, float, float, p->bias[c], tl_fma(*x, *w, sum),
+          tl_clampf(sum, p->low, p->high))

@@ -1,48 +1,27 @@
-/* Sums of products: four rows at a time, so that each input is loaded once for four weights. */
+/* Sums of float products: four at a time, so that each input is loaded once for four weights.
+ *
+ * Every sum adds its products in the order of the inputs, so the result does not depend on the blocking.
+ */
+#include <float.h>
+
 #include "tinyloc_kernels.h"
 
-static void dot4_s8(const int8_t *x, const int8_t *w, uint32_t stride, uint32_t n, int32_t offset, int32_t *sum)
+/* Four units; inlined, so that a constant `stride` becomes a part of the addresses. */
+static inline void four(const float *x, const float *w, uint32_t step, uint32_t stride, uint32_t n, float *sum)
 {
-    const int8_t *w0 = w, *w1 = w + stride, *w2 = w1 + stride, *w3 = w2 + stride;
-    int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
-    for (const int8_t *end = x + n; x != end;) {
-        const int32_t value = *x++ + offset;
-        s0 += value * *w0++;
-        s1 += value * *w1++;
-        s2 += value * *w2++;
-        s3 += value * *w3++;
-    }
-    sum[0] = s0;
-    sum[1] = s1;
-    sum[2] = s2;
-    sum[3] = s3;
-}
-
-void tl_dot_s8(const int8_t *x, const int8_t *w, uint32_t stride, uint32_t n, uint32_t rows, int32_t offset,
-               int32_t *sum)
-{
-    if (rows == 4) {
-        dot4_s8(x, w, stride, n, offset, sum);
-        return;
-    }
-    for (uint32_t r = 0; r < rows; r++, w += stride) {
-        int32_t s = sum[r];
-        for (uint32_t i = 0; i < n; i++)
-            s += (x[i] + offset) * w[i];
-        sum[r] = s;
-    }
-}
-
-static void dot4_f32(const float *x, const float *w, uint32_t stride, uint32_t n, float *sum)
-{
-    const float *w0 = w, *w1 = w + stride, *w2 = w1 + stride, *w3 = w2 + stride;
+    const float *w1 = w + step, *w2 = w1 + step, *w3 = w2 + step;
     float s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
-    for (const float *end = x + n; x != end;) {
+#pragma GCC unroll 4
+    for (uint32_t i = n; i > 0; i--) {
         const float value = *x++;
-        s0 += value * *w0++;
-        s1 += value * *w1++;
-        s2 += value * *w2++;
-        s3 += value * *w3++;
+        s0 = tl_fma(value, *w, s0);
+        s1 = tl_fma(value, *w1, s1);
+        s2 = tl_fma(value, *w2, s2);
+        s3 = tl_fma(value, *w3, s3);
+        w += stride;
+        w1 += stride;
+        w2 += stride;
+        w3 += stride;
     }
     sum[0] = s0;
     sum[1] = s1;
@@ -50,77 +29,39 @@ static void dot4_f32(const float *x, const float *w, uint32_t stride, uint32_t n
     sum[3] = s3;
 }
 
-void tl_dot_f32(const float *x, const float *w, uint32_t stride, uint32_t n, uint32_t rows, float *sum)
+void tl_dot_f32(const float *x, const float *w, uint32_t step, uint32_t stride, uint32_t n, uint32_t count, float *sum)
 {
-    if (rows == 4) {
-        dot4_f32(x, w, stride, n, sum);
-        return;
-    }
-    for (uint32_t r = 0; r < rows; r++, w += stride) {
-        float s = sum[r];
-        for (uint32_t i = 0; i < n; i++)
-            s += x[i] * w[i];
-        sum[r] = s;
+    if (count == 4 && stride == 1) {
+        four(x, w, step, 1, n, sum);
+    } else if (count == 4) {
+        four(x, w, step, stride, n, sum);
+    } else {
+        for (uint32_t k = 0; k < count; k++, w += step) {
+            float s = sum[k];
+            for (uint32_t i = 0; i < n; i++)
+                s = tl_fma(x[i], w[i * stride], s);
+            sum[k] = s;
+        }
     }
 }
 
-static void columns4_s8(const int8_t *x, const int8_t *w, uint32_t stride, uint32_t n, int32_t offset, int32_t *sum)
+void tl_units_f32(const float *x, const float *w, const float *bias, uint32_t depth, uint32_t units, float low,
+                  float high, float *out)
 {
-    int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
-    for (const int8_t *end = x + n; x != end; w += stride) {
-        const int32_t value = *x++ + offset;
-        s0 += value * w[0];
-        s1 += value * w[1];
-        s2 += value * w[2];
-        s3 += value * w[3];
+    const uint32_t whole = units & ~3u;
+    for (uint32_t u = 0; u < whole; u += 4, w += 4 * depth) {
+        float sum[4] = {bias[u], bias[u + 1], bias[u + 2], bias[u + 3]};
+        four(x, w, depth, 1, depth, sum);
+        out[u] = sum[0];
+        out[u + 1] = sum[1];
+        out[u + 2] = sum[2];
+        out[u + 3] = sum[3];
     }
-    sum[0] = s0;
-    sum[1] = s1;
-    sum[2] = s2;
-    sum[3] = s3;
-}
-
-void tl_dot_columns_s8(const int8_t *x, const int8_t *w, uint32_t stride, uint32_t n, uint32_t columns,
-                       int32_t offset, int32_t *sum)
-{
-    if (columns == 4) {
-        columns4_s8(x, w, stride, n, offset, sum);
-        return;
+    for (uint32_t u = whole; u < units; u++, w += depth) {
+        out[u] = bias[u];
+        tl_dot_f32(x, w, 0, 1, depth, 1, out + u);
     }
-    for (uint32_t c = 0; c < columns; c++) {
-        int32_t s = sum[c];
-        for (uint32_t i = 0; i < n; i++)
-            s += (x[i] + offset) * w[i * stride + c];
-        sum[c] = s;
-    }
-}
-
-static void columns4_f32(const float *x, const float *w, uint32_t stride, uint32_t n, float *sum)
-{
-    float s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
-    for (const float *end = x + n; x != end; w += stride) {
-        const float value = *x++;
-        s0 += value * w[0];
-        s1 += value * w[1];
-        s2 += value * w[2];
-        s3 += value * w[3];
-    }
-    sum[0] = s0;
-    sum[1] = s1;
-    sum[2] = s2;
-    sum[3] = s3;
-}
-
-void tl_dot_columns_f32(const float *x, const float *w, uint32_t stride, uint32_t n, uint32_t columns, float *sum)
-{
-    if (columns == 4) {
-        columns4_f32(x, w, stride, n, sum);
-        return;
-    }
-    for (uint32_t c = 0; c < columns; c++) {
-        float s = sum[c];
-        for (uint32_t i = 0; i < n; i++)
-            s += x[i] * w[i * stride + c];
-        sum[c] = s;
-    }
+    if (low > -FLT_MAX || high < FLT_MAX)
+        for (uint32_t u = 0; u < units; u++)
+            out[u] = tl_clampf(out[u], low, high);
 }

@@ -1,10 +1,10 @@
 /* Fixed-point functions as gemmlowp defines them; tinyloc.aot.fixed_point has them in Python. */
 #include "tinyloc_kernels.h"
 
-static int32_t saturating_left_shift(int32_t x, uint32_t n)
+static inline int32_t saturating_left_shift(int32_t x, uint32_t n)
 {
-    const int64_t shifted = (int64_t)x * ((int64_t)1 << n);
-    return (int32_t)(shifted > INT32_MAX ? INT32_MAX : shifted < INT32_MIN ? INT32_MIN : shifted);
+    const int32_t limit = INT32_MAX >> n;
+    return x > limit ? INT32_MAX : x < -limit - 1 ? INT32_MIN : x * (1 << n);
 }
 
 int32_t tl_one_over_one_plus(int32_t a)

@@ -1,50 +1,45 @@
 /* BATCH_MATMUL. */
 #include "tinyloc_kernels.h"
 
-static int32_t centred_sum(const int8_t *x, uint32_t n, int32_t zero)
-{
-    int32_t sum = 0;
-    for (uint32_t i = 0; i < n; i++)
-        sum += x[i] - zero;
-    return sum;
-}
-
 /* sum (a - zero_a)(b - zero_b) = sum (a - zero_a) b - zero_b * sum (a - zero_a): the last sum belongs to the row. */
-static int8_t *product_s8(const struct tl_matmul_s8 *p, const int8_t *a, const int8_t *b, int8_t *out)
+static void product_s8(const struct tl_matmul_s8 *p, const int8_t *a, const uint32_t *b, int8_t *out, uint32_t *wide)
 {
-    for (uint32_t r = 0; r < p->rows; r++, a += p->depth) {
-        const int32_t correction = -p->zero_b * centred_sum(a, p->depth, p->zero_a);
-        for (uint32_t c = 0; c < p->columns; c += 4) {
-            const uint32_t count = p->columns - c < 4 ? p->columns - c : 4;
-            int32_t sum[4] = {correction, correction, correction, correction};
-            if (p->b_transposed)
-                tl_dot_s8(a, b + c * p->depth, p->depth, p->depth, count, -p->zero_a, sum);
-            else
-                tl_dot_columns_s8(a, b + c, p->columns, p->depth, count, -p->zero_a, sum);
-            for (uint32_t k = 0; k < count; k++)
-                *out++ = tl_clamp_s8(tl_rescale(sum[k], &p->scale) + p->zero_out, INT8_MIN, INT8_MAX);
+    const uint32_t depth = p->columns.depth, columns = p->columns.units;
+    for (uint32_t left = p->batch.rows; left > 0;) {
+        const uint32_t rows = left < 2 ? 1 : 2;
+        int32_t bias[2] = {0, 0};
+        for (uint32_t r = 0; r < rows; r++, a += depth) {
+            tl_widen_s8(a, depth, -p->zero_a, wide + 2 * r, rows);
+            if (p->zero_b)
+                bias[r] = -p->zero_b * tl_sum_wide(wide + 2 * r, depth, rows, -p->zero_a);
         }
+        tl_units_s8(&p->columns, b, wide, rows, bias, out, columns);
+        out += rows * columns;
+        left -= rows;
     }
-    return out;
 }
 
-void tl_matmul_s8(const struct tl_matmul_s8 *p, const int8_t *a, const int8_t *b, int8_t *out)
+void tl_matmul_s8(const struct tl_matmul_s8 *p, const int8_t *a, const int8_t *b, int8_t *out, void *scratch)
 {
-    for (uint32_t o = 0; o < p->outer; o++)
-        for (uint32_t i = 0; i < p->inner; i++)
-            out = product_s8(p, a + o * p->a_outer + i * p->a_inner, b + o * p->b_outer + i * p->b_inner, out);
+    const struct tl_batch *n = &p->batch;
+    const uint32_t depth = p->columns.depth, columns = p->columns.units;
+    uint32_t *wide = scratch, *packed = wide + 4 * TL_GROUPS(depth);
+    for (uint32_t o = 0; o < n->outer; o++)
+        for (uint32_t i = 0; i < n->inner; i++, out += n->rows * columns) {
+            const uint32_t step = n->b_transposed ? depth : 1, stride = n->b_transposed ? 1 : columns;
+            tl_pack_units(b + o * n->b_outer + i * n->b_inner, step, stride, columns, depth, packed);
+            product_s8(p, a + o * n->a_outer + i * n->a_inner, packed, out, wide);
+        }
 }
 
 static float *product_f32(const struct tl_matmul_f32 *p, const float *a, const float *b, float *out)
 {
-    for (uint32_t r = 0; r < p->rows; r++, a += p->depth) {
+    const uint32_t step = p->batch.b_transposed ? p->depth : 1, stride = p->batch.b_transposed ? 1 : p->columns;
+    for (uint32_t r = 0; r < p->batch.rows; r++, a += p->depth) {
         for (uint32_t c = 0; c < p->columns; c += 4) {
             const uint32_t count = p->columns - c < 4 ? p->columns - c : 4;
             float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-            if (p->b_transposed)
-                tl_dot_f32(a, b + c * p->depth, p->depth, p->depth, count, sum);
-            else
-                tl_dot_columns_f32(a, b + c, p->columns, p->depth, count, sum);
+            tl_dot_f32(a, b + c * step, step, stride, p->depth, count, sum);
             for (uint32_t k = 0; k < count; k++)
                 *out++ = sum[k];
         }
@@ -54,7 +49,8 @@ static float *product_f32(const struct tl_matmul_f32 *p, const float *a, const f
 
 void tl_matmul_f32(const struct tl_matmul_f32 *p, const float *a, const float *b, float *out)
 {
-    for (uint32_t o = 0; o < p->outer; o++)
-        for (uint32_t i = 0; i < p->inner; i++)
-            out = product_f32(p, a + o * p->a_outer + i * p->a_inner, b + o * p->b_outer + i * p->b_inner, out);
+    const struct tl_batch *n = &p->batch;
+    for (uint32_t o = 0; o < n->outer; o++)
+        for (uint32_t i = 0; i < n->inner; i++)
+            out = product_f32(p, a + o * n->a_outer + i * n->a_inner, b + o * n->b_outer + i * n->b_inner, out);
 }

@@ -1,22 +1,22 @@
 /* L2_NORMALIZATION along the last dimension. */
-#include <math.h>
-
 #include "tinyloc_kernels.h"
 
 void tl_l2_normalization_s8(const struct tl_l2_normalization_s8 *p, const int8_t *in, int8_t *out)
 {
+    const int32_t zero = p->zero_in; /* in variables, because an int8 that is written could be a part of *p */
+    const uint32_t depth = p->depth;
     for (uint32_t row = 0; row < p->rows; row++) {
         int32_t sum = 0;
-        for (uint32_t i = 0; i < p->depth; i++) {
-            const int32_t x = in[i] - p->zero_in;
-            sum += x * x;
-        }
+        for (uint32_t i = 0; i < depth; i++)
+            sum += (in[i] - zero) * (in[i] - zero);
         /* The output's scale is 1/128: seven more bits. */
-        struct tl_scale scale = tl_inverse_sqrt(sum);
-        scale.left = (uint8_t)(scale.right < 7 ? 7 - scale.right : 0);
-        scale.right = (uint8_t)(scale.right < 7 ? 0 : scale.right - 7);
-        for (uint32_t i = 0; i < p->depth; i++)
-            *out++ = tl_clamp_s8(tl_rescale(*in++ - p->zero_in, &scale), INT8_MIN, INT8_MAX);
+        const struct tl_scale scale = tl_inverse_sqrt(sum);
+        const uint32_t left = scale.right < 7 ? 7u - scale.right : 0, right = scale.right < 7 ? 0 : scale.right - 7u;
+        const int32_t half = right ? 1 << (right - 1) : 0, ties = right ? -1 : 0;
+        for (uint32_t i = 0; i < depth; i++) {
+            const int32_t scaled = tl_high_mul30((*in++ - zero) * (1 << left), scale.multiplier);
+            *out++ = (int8_t)tl_saturate_s8((scaled + ((scaled >> 31) & ties) + half) >> right);
+        }
     }
 }
 

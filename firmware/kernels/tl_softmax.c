@@ -11,22 +11,25 @@ static int32_t reciprocal(int32_t sum, uint32_t *shift)
 
 void tl_softmax_s8(const struct tl_softmax_s8 *p, const int8_t *in, int8_t *out)
 {
-    for (uint32_t row = 0; row < p->rows; row++, in += p->depth, out += p->depth) {
+    const int32_t *const exp = p->exp; /* in variables, because an int8 that is written could be a part of *p */
+    const uint32_t count = p->exp_count, depth = p->depth;
+    for (uint32_t row = 0; row < p->rows; row++, in += depth, out += depth) {
         int32_t largest = INT8_MIN;
-        for (uint32_t i = 0; i < p->depth; i++)
+        for (uint32_t i = 0; i < depth; i++)
             largest = in[i] > largest ? in[i] : largest;
         int32_t sum = 0;
-        for (uint32_t i = 0; i < p->depth; i++) {
+        for (uint32_t i = 0; i < depth; i++) {
             const uint32_t below = (uint32_t)(largest - in[i]);
-            if (below < p->exp_count)
-                sum += tl_rounding_shift(p->exp[below], 12);
+            if (below < count)
+                sum += (int32_t)(((uint32_t)exp[below] + (1u << 11)) >> 12);
         }
         uint32_t shift;
         const int32_t scale = reciprocal(sum, &shift);
-        for (uint32_t i = 0; i < p->depth; i++) {
+        const uint32_t half = 1u << (shift - 1); /* the largest alone makes the sum 2^19, and the shift at least 23 */
+        for (uint32_t i = 0; i < depth; i++) {
             const uint32_t below = (uint32_t)(largest - in[i]);
-            const int32_t value = below < p->exp_count ? tl_high_mul(scale, p->exp[below]) : 0;
-            out[i] = tl_clamp_s8(tl_rounding_shift(value, shift) - 128, INT8_MIN, INT8_MAX);
+            const uint32_t value = below < count ? (uint32_t)tl_high_mul(scale, exp[below]) : 0;
+            out[i] = (int8_t)tl_saturate_s8((int32_t)((value + half) >> shift) - 128);
         }
     }
 }

@@ -1,6 +1,4 @@
 /* float functions of one float. */
-#include <math.h>
-
 #include "tinyloc_kernels.h"
 
 #define UNARY(NAME, EXPRESSION)                                                                                 \
@@ -14,6 +12,7 @@
 
 UNARY(tl_tanh_f32, tl_tanhf(x))
 UNARY(tl_logistic_f32, tl_logisticf(x))
+UNARY(tl_silu_f32, x * tl_logisticf(x))
 UNARY(tl_exp_f32, tl_expf(x))
 UNARY(tl_log_f32, tl_logf(x))
 UNARY(tl_sqrt_f32, sqrtf(x)) /* correctly rounded everywhere; one instruction where there is an FPU */

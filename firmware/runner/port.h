@@ -14,6 +14,10 @@ uint8_t *port_output(const uint8_t *input_end, size_t bytes);
 /* Runs `work` and counts the instructions from its first to its return, both included. 0 where nothing counts. */
 uint64_t port_instructions(void (*work)(void));
 
+/* Of the last port_instructions(tinyloc_run): those of each of the model's steps. Only where the model was built to
+ * be profiled; its own cost is not in the counts. */
+void port_steps(uint32_t counts[]);
+
 /* Deepest use of the stack since the start, bytes. 0 where it is not known. */
 uint32_t port_stack_high_water(void);
 

@@ -8,7 +8,12 @@
 #define WORD sizeof(uint32_t)
 #define PADDED(bytes) (((bytes) + WORD - 1) / WORD * WORD)
 #define IN_STRIDE (WORD + PADDED((size_t)TINYLOC_INPUT_BYTES))
-#define OUT_STRIDE (2 * WORD + PADDED((size_t)TINYLOC_OUTPUT_BYTES))
+#ifdef TINYLOC_PROFILE
+#define PROFILE_WORDS TINYLOC_STEPS
+#else
+#define PROFILE_WORDS 0
+#endif
+#define OUT_STRIDE ((2 + PROFILE_WORDS) * WORD + PADDED((size_t)TINYLOC_OUTPUT_BYTES))
 #define HEADER_WORDS 4
 
 /* The fault handler ends the run from anywhere, so what is finished is known here and not in a local variable. */
@@ -81,7 +86,12 @@ static void run_record(const uint8_t *in, uint8_t *out)
     put_inputs(in + WORD);
     instructions = port_instructions(tinyloc_run);
     copy(out, &instructions, sizeof instructions);
-    take_outputs(out + sizeof instructions);
+    out += sizeof instructions;
+#ifdef TINYLOC_PROFILE
+    port_steps((uint32_t *)(void *)out);
+    out += PROFILE_WORDS * WORD;
+#endif
+    take_outputs(out);
 }
 
 void runner_run(void)

@@ -5,7 +5,8 @@
  *
  * in    header   RUNNER_MAGIC_IN, records, TINYLOC_INPUT_BYTES, TINYLOC_OUTPUT_BYTES
  *       records  flags (RUNNER_RESET: zero the model's state first), the inputs one after another, padding
- * out   records  instructions (low word, high word), the outputs one after another, padding
+ * out   records  instructions (low word, high word), with TINYLOC_PROFILE the instructions of each step, the outputs
+ *                one after another, padding
  *       trailer  struct runner_trailer; it is last, so that a run which ended early still hands over what it had
  */
 #ifndef TINYLOC_RUNNER_H

@@ -242,11 +242,12 @@ def compile_(
     path: Annotated[Path, typer.Argument(metavar="MODEL.tflite")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the C sources and the report.")],
     ram: Annotated[str | None, typer.Option(help="Refuse a model that needs more, e.g. 64K.")] = None,
+    core: Annotated[str, typer.Option(help="cortex-m4f, cortex-m7, cortex-m55 or generic.")] = "generic",
 ) -> None:
     """Compile a .tflite ahead of time into C: no heap, no interpreter, weights in flash, one planned arena."""
     from tinyloc.aot.compiler import compile_model
 
-    compile_model(path, out, ram=_bytes(ram) if ram else None)
+    compile_model(path, out, ram=_bytes(ram) if ram else None, core=core)
     typer.echo((out / "report.txt").read_text(encoding="utf-8").rstrip())
 
 
@@ -267,6 +268,7 @@ def run(
     """Run a model on a Cortex-M in QEMU: a .tflite over windows, or (--dataset, --model, --kind) a stage of a study."""
     import json
 
+    from tinyloc.device.profile import table
     from tinyloc.files import read_json
 
     if path and windows:
@@ -277,7 +279,8 @@ def run(
         report = read_json(_study(config, root, workers).on_device(dataset, model, kind, seed))
     else:
         raise InputError("run: give MODEL.tflite and WINDOWS.npz, or --dataset, --model and --kind")
-    typer.echo(json.dumps({k: v for k, v in report.items() if k not in {"key", "provenance"}}, indent=1))
+    typer.echo(json.dumps({k: v for k, v in report.items() if k not in {"key", "provenance", "steps"}}, indent=1))
+    typer.echo(table(report["steps"]), err=True)  # for people; what is above stays whole JSON
 
 
 def _bytes(text: str) -> int:

@@ -345,7 +345,7 @@ class Device(Strict):
 
     model: str
     kind: ExportKind
-    board: Literal["mps2-an386"] = "mps2-an386"
+    board: Literal["mps2-an386", "mps2-an500", "mps3-an547"] = "mps2-an386"
     ram_kb: PositiveInt
     windows: PositiveInt = Field(400, description="test windows (or steps) in one QEMU run")
 

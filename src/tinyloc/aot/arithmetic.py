@@ -7,7 +7,19 @@ from collections.abc import Callable
 
 from tinyloc.aot import fixed_point
 from tinyloc.aot.graph import Tensor
-from tinyloc.aot.quantise import Multiplier, Unsuitable, activation_range, quantize_multiplier, scale_row
+from tinyloc.aot.quantise import (
+    INT8_MAX,
+    INT8_MIN,
+    SUM_LIMIT,
+    Multiplier,
+    Unsuitable,
+    activation_range,
+    channel_row,
+    quantize_multiplier,
+    scale_row,
+)
+
+_ONE_HALF = Multiplier(1 << 30, 0)  # the factor of the operand that has the larger scale
 
 
 class Integer:
@@ -26,8 +38,17 @@ class Integer:
     def clamp(self, raw: int, factor: Multiplier) -> int:
         return max(self.low, min(self.high, fixed_point.multiply(raw, *factor) + self.zero_out))
 
-    def zeros(self) -> dict:
-        return {"zero_a": self.zero_a, "zero_b": self.zero_b, "zero_out": self.zero_out}
+    @property
+    def exchanged(self) -> bool:
+        """Whether the kernel wants the operands in the other order."""
+        return False
+
+    def output(self, factor: Multiplier) -> tuple[int, ...]:
+        return channel_row(factor, self.zero_out, largest=SUM_LIMIT - 1)
+
+    def bounds(self) -> dict:
+        clamped = (self.low, self.high) != (INT8_MIN, INT8_MAX)
+        return {"clamped": int(clamped), "low": self.low, "high": self.high}
 
 
 class Widened(Integer):
@@ -51,18 +72,25 @@ class Widened(Integer):
         super().exchange()
         self.factor_a, self.factor_b = self.factor_b, self.factor_a
 
+    @property
+    def exchanged(self) -> bool:
+        return self.factor_b != _ONE_HALF
+
     def widened(self, a: int, b: int) -> tuple[int, int]:
         return (
             fixed_point.multiply((a - self.zero_a) << self.shift, *self.factor_a),
             fixed_point.multiply((b - self.zero_b) << self.shift, *self.factor_b),
         )
 
-    def scales(self) -> dict:
-        return {
-            "scale_a": scale_row(self.factor_a),
-            "scale_b": scale_row(self.factor_b),
-            "scale": scale_row(self.factor),
-        }
+    def common(self, sign_a: int, sign_b: int) -> tuple[int, ...]:
+        """The fields of a struct tl_common_scale, for operands whose second is in the common scale already."""
+        mantissa, _, right = scale_row(self.factor_a)
+        shift = self.shift
+        if right == 0:  # the first one too: one bit more to the left and one to the right change nothing
+            shift, right = shift + 1, 1
+        half = 1 << (right - 1)
+        weight_b = sign_b << (self.shift - 1)
+        return (self.zero_a, self.zero_b, mantissa, half, shift, right, sign_a, weight_b)
 
 
 class Sum(Widened):
@@ -79,8 +107,7 @@ class Sum(Widened):
         return self.clamp(self.sign_a * left + self.sign_b * right, self.factor)
 
     def parameters(self) -> dict:
-        bounds = {"low": self.low, "high": self.high}
-        return {**self.zeros(), **self.scales(), "sign_a": self.sign_a, "sign_b": self.sign_b, **bounds}
+        return {"common": self.common(self.sign_a, self.sign_b), "output": self.output(self.factor), **self.bounds()}
 
 
 class Difference(Sum):
@@ -102,7 +129,7 @@ class SquaredDifference(Widened):
         return self.clamp((left - right) ** 2, self.factor)
 
     def parameters(self) -> dict:
-        return {**self.zeros(), **self.scales()}
+        return {"common": self.common(-1, 1), "output": self.output(self.factor)}
 
 
 class Product(Integer):
@@ -116,7 +143,8 @@ class Product(Integer):
         return self.clamp((a - self.zero_a) * (b - self.zero_b), self.factor)
 
     def parameters(self) -> dict:
-        return {**self.zeros(), "scale": scale_row(self.factor), "low": self.low, "high": self.high}
+        zeros = {"zero_a": self.zero_a, "zero_b": self.zero_b}
+        return {**zeros, "output": self.output(self.factor), **self.bounds()}
 
 
 class Extremum(Integer):

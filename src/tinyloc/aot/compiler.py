@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from tinyloc.aot import cores
 from tinyloc.aot.emit import Emitter
 from tinyloc.aot.graph import Unsupported
 from tinyloc.aot.lower import lower
@@ -14,14 +15,16 @@ from tinyloc.errors import InputError
 from tinyloc.files import shipped, write_json, write_text
 
 
-def compile_model(path: Path, out: Path, ram: int | None = None) -> Report:
+def compile_model(path: Path, out: Path, ram: int | None = None, core: str = "generic") -> Report:
     """Compile the model at `path` into the directory `out`: C sources, report.json and report.txt.
 
-    `ram` is a limit in bytes for arena and state together. `out` appears whole or not at all; one that an earlier
+    `ram` is a limit in bytes for arena and state together; `core` (aot.cores) is whose compiler flags the report
+    names. `out` appears whole or not at all; one that an earlier
     compilation made is replaced. Raises InputError for a file that is damaged, an operator or a form of it that is
-    not known, too little memory, and an `out` that holds something else.
+    not known, too little memory, a core that does not exist, and an `out` that holds something else.
     """
     path, out = Path(path), Path(out)
+    flags = cores.flags(core)
     graph = read(path)
     try:
         program = lower(graph)
@@ -30,7 +33,7 @@ def compile_model(path: Path, out: Path, ram: int | None = None) -> Report:
         raise InputError(f"{path}: {error}") from None
     emitter = Emitter(program, layout)
     files = emitter.files()
-    report = Report.of(program, layout, emitter.constant_bytes())
+    report = Report.of(program, layout, emitter.constant_bytes(), core, flags)
     _check_memory(path, report, ram)
     _write(out, files, report)
     return report

@@ -79,7 +79,7 @@ class Emitter:
             "block": block,
             "comment": self._comment(index, call),
             "parameters": [{"name": n, "value": self._value(n, v)} for n, v in call.parameters.items()],
-            "arguments": [f"&{block}", *(self._pointer(r) for r in call.reads), self._pointer(call.write)],
+            "arguments": [f"&{block}", *map(self._pointer, call.operands)],
         }
 
     def _comment(self, index: int, call: Call) -> str:
@@ -173,6 +173,8 @@ def _number(value: int | float) -> str:
 
 
 def _item(value: np.ndarray | np.generic) -> str:
+    if getattr(value, "dtype", None) == np.uint32:
+        return f"0x{value:08x}"  # a word of packed weights
     if getattr(value, "ndim", 0):
         return "{ " + ", ".join(_number(v) for v in value) + " }"
     return _number(value.item() if isinstance(value, np.integer) else value)

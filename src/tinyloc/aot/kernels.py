@@ -10,20 +10,33 @@ HEADER = "tinyloc_kernels.h"
 
 # `type tl_name(parameters)` at the start of a line, or the same made by a macro: `MACRO(tl_name, …)`
 _DEFINITION = r"^(?:[a-z]\w*(?: \w+)* \*?|[A-Z]+\()(tl_\w+)[(,]"
+_INLINE = r"^static inline [^;{]*?(tl_\w+)\([^{]*\n\{(.*?)^\}"  # (name, body)
+_NAME = r"\btl_\w+"
 
 
 @cache
 def _defined_and_used() -> tuple[dict[str, str], dict[str, set[str]]]:
     """(function -> its file, file -> the functions of other files that it calls), read from the sources."""
-    texts = {path.name: path.read_text() for path in sorted((shipped("firmware") / "kernels").glob("*.c"))}
+    folder = shipped("firmware") / "kernels"
+    texts = {path.name: path.read_text() for path in sorted(folder.glob("*.c"))}
+    inline = dict(re.findall(_INLINE, (folder / HEADER).read_text(), re.M | re.S))
     home = {}
     for name, text in texts.items():
         for function in re.findall(_DEFINITION, text, re.M):
             home[function] = name
-    uses = {
-        name: {f for f in re.findall(r"\btl_\w+", text) if home.get(f, name) != name} for name, text in texts.items()
-    }
+    uses = {}
+    for name, text in texts.items():
+        named = set(re.findall(_NAME, text))
+        for function in named & inline.keys():
+            named |= _called(function, inline)
+        uses[name] = {f for f in named if home.get(f, name) != name}
     return home, uses
+
+
+def _called(function: str, inline: dict[str, str]) -> set[str]:
+    """What an inline function of the header calls, and what those call."""
+    named = set(re.findall(_NAME, inline[function])) - {function}
+    return named.union(*(_called(f, inline) for f in named & inline.keys()))
 
 
 def sources_of(kernels: set[str]) -> list[str]:

@@ -16,7 +16,7 @@ from tinyloc.aot.lower.layout import copy
 from tinyloc.aot.program import Call, Operand, Program
 
 ALIGNMENT = 16  # of every buffer, for word and vector loads
-SHUFFLES = 64
+SHUFFLES = 256
 
 
 @dataclass
@@ -124,7 +124,7 @@ def _buffers(program: Program) -> dict[int, Buffer]:
     for tensor in program.graph.inputs:
         touch(tensor, -1)
     for time, call in enumerate(program.calls):
-        for operand in (*call.reads, call.write):
+        for operand in call.operands:
             touch(operand.tensor, time)
     for tensor in program.graph.outputs:
         if program.tensors[program.storage(tensor).tensor].data is not None:

@@ -23,7 +23,7 @@ class Constant:
         return self.values.shape[0] * _SIZE_OF[self.ctype]
 
 
-_SIZE_OF = {"int8_t": 1, "int32_t": 4, "uint32_t": 4, "float": 4, "struct tl_scale": 8}
+_SIZE_OF = {"int8_t": 1, "int32_t": 4, "uint32_t": 4, "float": 4, "struct tl_channel": 16}
 Parameter = int | float | Constant | tuple
 
 
@@ -46,6 +46,20 @@ class Call:
     # Positions in `reads` whose memory the output may take over, element for element
     in_place: tuple[int, ...] = ()
     block: str = ""  # the parameter block, where several kernels share one
+    also: tuple[Operand, ...] = ()  # further outputs
+    absorbed: tuple[Operator, ...] = ()  # whose work it does besides that of `operator`
+    scratch: int | None = None  # a tensor that the kernel may write into, needed during the call only
+
+    @property
+    def operands(self) -> list[Operand]:
+        """What the kernel is given, in its order."""
+        scratch = [] if self.scratch is None else [Operand(self.scratch)]
+        return [*self.reads, self.write, *self.also, *scratch]
+
+    @property
+    def covers(self) -> list[Operator]:
+        """The operators whose work it does, in the graph's order."""
+        return [*self.absorbed, self.operator] if self.operator else []
 
     @property
     def struct(self) -> str:
@@ -66,7 +80,7 @@ class Program:
         parameters: dict[str, Parameter],
         reads: tuple[int | Operand, ...],
         write: int | Operand,
-        **more: int | str | tuple[int, ...],
+        **more: int | str | tuple[int, ...] | None,
     ) -> None:
         reads = tuple(_operand(r) for r in reads)
         self.calls.append(Call(kernel, parameters, reads, _operand(write), operator, **more))
@@ -81,6 +95,11 @@ class Program:
         tensor = Tensor(index, f"{like.name} (copy)", shape, like.dtype, like.quantisation)
         self.tensors.append(tensor)
         return tensor
+
+    def scratch(self, size: int) -> int:
+        """A new tensor of `size` bytes without a meaning."""
+        self.tensors.append(Tensor(len(self.tensors), "(scratch)", (size,), "int8"))
+        return len(self.tensors) - 1
 
     def storage(self, tensor: int) -> Operand:
         """The tensor that owns the memory of `tensor`, and where in it `tensor` lies."""

@@ -54,6 +54,17 @@ def scale_row(factor: Multiplier) -> tuple[int, int, int]:
     return factor.mantissa, max(factor.exponent, 0), max(-factor.exponent, 0)
 
 
+SUM_LIMIT = 1 << 30  # a kernel's short form holds smaller sums only
+
+
+def channel_row(factor: Multiplier, zero: int, bias: int = 0, largest: int = SUM_LIMIT) -> tuple[int, ...]:
+    """The initialiser of a struct tl_channel. largest: what the magnitude of no sum exceeds."""
+    _, left, right = scale_row(factor)
+    short = left == 0 and 1 <= right <= 22 and largest < SUM_LIMIT
+    offset = (zero << right) + (1 << (right - 1)) if short else 0
+    return bias, factor.mantissa, offset, left, right, zero, int(not short)
+
+
 def scale_of(real: float) -> tuple[int, int, int]:
     """The initialiser of a struct tl_scale for a real factor."""
     return scale_row(quantize_multiplier(real))

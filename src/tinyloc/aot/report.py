@@ -21,6 +21,17 @@ class OperatorRow:
 
 
 @dataclass(frozen=True)
+class StepRow:
+    """One call of tinyloc_run, in the order of execution."""
+
+    operators: list[int]  # whose work it does; empty: a copy that no operator asked for
+    name: str  # of those operators
+    kernel: str
+    output: str
+    macs: int
+
+
+@dataclass(frozen=True)
 class TensorRow:
     """One tensor of the arena or the state; times count kernel calls, -1 is before the first."""
 
@@ -44,11 +55,14 @@ class Report:
     weights_bytes: int  # constants of the model in flash: weights, biases, scales, tables
     macs: int
     operators: list[OperatorRow]
+    steps: list[StepRow]
     tensors: list[TensorRow]
     sources: list[str]  # C files to build, and their headers
+    core: str
+    flags: list[str]  # to build them with for that core
 
     @classmethod
-    def of(cls, program: Program, plan: Plan, weights_bytes: int) -> "Report":
+    def of(cls, program: Program, plan: Plan, weights_bytes: int, core: str, flags: tuple[str, ...]) -> "Report":
         rows = _operators(program)
         return cls(
             tinyloc=__version__,
@@ -59,8 +73,11 @@ class Report:
             weights_bytes=weights_bytes,
             macs=sum(row.macs for row in rows),
             operators=rows,
+            steps=_steps(program, plan),
             tensors=[*_tensors(program, plan, "arena"), *_tensors(program, plan, "state")],
             sources=["model.c", "model.h", *sources_of({call.kernel for call in program.calls})],
+            core=core,
+            flags=list(flags),
         )
 
     def as_dict(self) -> dict:
@@ -71,6 +88,8 @@ class Report:
             f"{self.model}  SHA-256 {self.sha256}  tinyloc {self.tinyloc}",
             f"arena {self.arena_bytes} B, state {self.state_bytes} B, constants {self.weights_bytes} B, "
             f"{self.macs} multiply-accumulates",
+            f"{self.core}: build {' '.join(s for s in self.sources if s.endswith('.c'))}",
+            f"  with {' '.join(self.flags)}",
             "",
             "operators",
             *(
@@ -92,7 +111,7 @@ def _operators(program: Program) -> list[OperatorRow]:
     shape = [list(tensor.shape) for tensor in program.tensors]
     rows = []
     for operator in program.graph.operators:
-        calls = [call for call in program.calls if call.operator is operator]
+        calls = [call for call in program.calls if operator in call.covers]
         rows.append(
             OperatorRow(
                 index=operator.index,
@@ -101,10 +120,20 @@ def _operators(program: Program) -> list[OperatorRow]:
                 inputs=[shape[i] for i in operator.inputs if i is not None],
                 outputs=[shape[i] for i in operator.outputs],
                 kernels=[call.kernel for call in calls],
-                macs=sum(call.macs for call in calls),
+                macs=sum(call.macs for call in calls if call.operator is operator),
             )
         )
     return rows
+
+
+def _steps(program: Program, plan: Plan) -> list[StepRow]:
+    rows = []
+    for call in program.calls:
+        operators = call.covers
+        name = " + ".join(operator.name for operator in operators) or "copy"
+        output = program.tensors[call.write.tensor].name
+        rows.append(StepRow([operator.index for operator in operators], name, call.kernel, output, call.macs))
+    return rows + [StepRow([], "copy", "memcpy", pair.state.name, 0) for pair in plan.copies]
 
 
 def _tensors(program: Program, plan: Plan, region: str) -> list[TensorRow]:

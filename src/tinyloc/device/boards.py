@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tinyloc.aot.cores import CORES
 from tinyloc.errors import InputError
 
 
@@ -12,20 +13,15 @@ class Board:
     flags: tuple[str, ...]  # of the cross compiler
     mpu: str  # the source in firmware/boards for this core's memory protection
     ram_bytes: int  # what the board has; a device to be played may have less
-    ram_granule: int  # the MPU can end the RAM at multiples of this, bytes
+    ram_granule: int = 128  # the MPU can end the RAM at multiples of this, bytes
 
 
 BOARDS = {
     board.name: board
     for board in (
-        Board(
-            name="mps2-an386",
-            core="Cortex-M4F",
-            flags=("-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"),
-            mpu="mpu_v7m.c",
-            ram_bytes=4 << 20,
-            ram_granule=128,
-        ),
+        Board("mps2-an386", "Cortex-M4F", CORES["cortex-m4f"], "mpu_v7m.c", ram_bytes=4 << 20),
+        Board("mps2-an500", "Cortex-M7", CORES["cortex-m7"], "mpu_v7m.c", ram_bytes=4 << 20),
+        Board("mps3-an547", "Cortex-M55", CORES["cortex-m55"], "mpu_v8m.c", ram_bytes=512 << 10),
     )
 }
 

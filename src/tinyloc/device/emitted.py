@@ -16,6 +16,7 @@ class Emitted:
     state_bytes: int
     input_bytes: int  # of one inference, all inputs together, without the states
     output_bytes: int
+    steps: int  # kernel calls and copies
 
     @property
     def sources(self) -> list[Path]:
@@ -42,4 +43,5 @@ class Emitted:
             state_bytes=constant("STATE_BYTES"),
             input_bytes=constant("INPUT_BYTES"),
             output_bytes=constant("OUTPUT_BYTES"),
+            steps=constant("STEPS"),
         )

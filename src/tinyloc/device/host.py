@@ -8,15 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyloc.aot.cores import ARITHMETIC
 from tinyloc.device import records, toolchain
 from tinyloc.device.emitted import Emitted
 from tinyloc.device.records import DeviceError, RunResult
 from tinyloc.files import shipped
 
 LANGUAGE = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror")
-# no fused multiply-add, which would round once where the reference rounds twice; and no errno, which nobody reads:
-# sqrtf is then the FPU's instruction, and the 1 KB of RAM that newlib keeps for errno stays out of the image
-ARITHMETIC = ("-O2", "-ffp-contract=off", "-fno-math-errno")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyloc.aot.cores import ARITHMETIC
 from tinyloc.device import boards, faults, host, records, toolchain
 from tinyloc.device.boards import Board
 from tinyloc.device.emitted import Emitted
@@ -37,6 +38,12 @@ class DeviceBuild:
     emitted: Emitted
     ram: int  # bytes that the played device has
     stack: int  # bytes of them kept for the stack
+    profiled: bool = False
+
+    @property
+    def steps(self) -> int:
+        """How many counts of a profile every record brings."""
+        return self.emitted.steps if self.profiled else 0
 
     @cached_property
     def symbols(self) -> dict[str, int]:
@@ -46,10 +53,11 @@ class DeviceBuild:
         return {row[2]: int(row[0], 16) for row in rows if len(row) == 3}
 
 
-def build(aot: Path, board: str, ram: int, out: Path, stack: int = STACK_BYTES) -> DeviceBuild:
+def build(aot: Path, board: str, ram: int, out: Path, stack: int = STACK_BYTES, profile: bool = False) -> DeviceBuild:
     """Compile and link the sources of folder `aot` for a board with `ram` bytes of RAM: `out/model.elf`.
 
-    stack: bytes of the RAM kept for the stack; a run that needs more ends with that name.
+    stack: bytes of the RAM kept for the stack; a run that needs more ends with that name. profile: count the
+    instructions of every step too; the calls that this takes are in no step, but in the count of the whole.
     Raises InputError: tools missing, no compiled model in the folder, a board that does not exist, or too little
     RAM or flash, with how much is missing. DeviceError: the compiler refuses the sources.
     """
@@ -60,10 +68,10 @@ def build(aot: Path, board: str, ram: int, out: Path, stack: int = STACK_BYTES) 
     emitted = Emitted.read(aot)
     out.mkdir(parents=True, exist_ok=True)
     try:
-        _link(target, _compile_all(target, emitted, out), ram, stack, out)
+        _link(target, _compile_all(target, emitted, out, profile), ram, stack, out)
     except toolchain.ToolFailed as error:
         raise _too_small(target, str(error), ram, stack) or host.refused(aot, error) from error
-    return DeviceBuild(out.resolve() / "model.elf", target, emitted, ram, stack)
+    return DeviceBuild(out.resolve() / "model.elf", target, emitted, ram, stack, profile)
 
 
 def run(built: DeviceBuild, inputs: np.ndarray, reset: np.ndarray, timeout_s: float = 120) -> RunResult:
@@ -78,7 +86,7 @@ def run(built: DeviceBuild, inputs: np.ndarray, reset: np.ndarray, timeout_s: fl
         (folder / "in.bin").write_bytes(records.pack(inputs, reset, built.emitted.output_bytes))
         said = _emulate(built, folder, len(inputs), timeout_s)
         got = folder / OUTPUT
-        answer = records.unpack(got.read_bytes(), built.emitted.output_bytes, True) if got.exists() else None
+        answer = _answer(built, got.read_bytes()) if got.exists() else None
     where = _device(built.board, built.ram)
     if answer is None:
         raise DeviceError(f"{where}: QEMU ended without results: {said or 'it said nothing'}")
@@ -89,18 +97,23 @@ def run(built: DeviceBuild, inputs: np.ndarray, reset: np.ndarray, timeout_s: fl
     return answer.result
 
 
+def _answer(built: DeviceBuild, blob: bytes) -> Answer | None:
+    return records.unpack(blob, built.emitted.output_bytes, True, built.steps)
+
+
 # ── build ────────────────────────────────────────────────────────────────────────────────────────
-def _compile_all(board: Board, emitted: Emitted, out: Path) -> list[str]:
+def _compile_all(board: Board, emitted: Emitted, out: Path, profile: bool) -> list[str]:
     """Objects in the folders model, board and bench, by which sections.ld tells them apart."""
     firmware = shipped("firmware").resolve()
     model = (emitted.folder.resolve(),)
     ours = (firmware / "boards" / board.name, firmware / "boards", firmware / "runner", *model)
     startup = [firmware / "boards" / name for name in (*STARTUP, board.mpu)]
     bench = [firmware / "runner" / "runner.c", *(firmware / "boards" / name for name in BENCH)]
+    define = ("-DTINYLOC_PROFILE",) if profile else ()
     return [
-        *(_compile(board, source, out / "model", model) for source in emitted.sources),
+        *(_compile(board, source, out / "model", model, define) for source in emitted.sources),
         *(_compile(board, source, out / "board", ours, NO_LIBC) for source in startup),
-        *(_compile(board, source, out / "bench", ours, NO_LIBC) for source in bench),
+        *(_compile(board, source, out / "bench", ours, (*NO_LIBC, *define)) for source in bench),
     ]
 
 
@@ -108,7 +121,7 @@ def _compile(board: Board, source: Path, folder: Path, include: tuple[Path, ...]
     """Compile into `folder`; returns the object's name as seen from the folder above."""
     folder.mkdir(exist_ok=True)
     name = f"{folder.name}/{source.stem}.o"
-    options = [*board.flags, *host.LANGUAGE, *host.ARITHMETIC, *CODE, *flags, *(f"-I{path}" for path in include)]
+    options = [*board.flags, *host.LANGUAGE, *ARITHMETIC, *CODE, *flags, *(f"-I{path}" for path in include)]
     toolchain.call(toolchain.CROSS_GCC, [*options, "-c", str(source), "-o", name], folder.parent)
     return name
 
@@ -144,9 +157,10 @@ def _device(board: Board, ram: int) -> str:
 def _check_size(built: DeviceBuild, n: int) -> None:
     start = built.symbols["__bench_start"]
     room = start + built.symbols["__bench_size"] - built.symbols["__bench_blob"]
-    need = records.blob_bytes(n, built.emitted.input_bytes, built.emitted.output_bytes)
+    sizes = (built.emitted.input_bytes, built.emitted.output_bytes, built.steps)
+    need = records.blob_bytes(n, *sizes)
     if need > room:
-        one = records.blob_bytes(1, built.emitted.input_bytes, built.emitted.output_bytes)
+        one = records.blob_bytes(1, *sizes)
         raise InputError(
             f"{built.board.name}: {n} records take {need} B, the test bench has {room} B; run at most {room // one}"
         )

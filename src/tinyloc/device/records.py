@@ -27,6 +27,7 @@ class RunResult:
     outputs: np.ndarray  # [N, output_bytes] uint8
     instructions: np.ndarray | None  # [N] int64, those of tinyloc_run with its return; None on the host
     stack_high_water: int | None  # bytes, the runner's own frames included; None on the host
+    steps: np.ndarray | None = None  # [N, steps] int64, instructions of each step; None without a profile
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ def _in_type(input_bytes: int) -> np.dtype:
     return _record_type([("flags", "<u4")], input_bytes)
 
 
-def _out_type(output_bytes: int) -> np.dtype:
-    return _record_type([("instructions", "<u8")], output_bytes)
+def _out_type(output_bytes: int, steps: int = 0) -> np.dtype:
+    return _record_type([("instructions", "<u8"), ("steps", "<u4", (steps,))], output_bytes)
 
 
 def pack(records: np.ndarray, reset: np.ndarray, output_bytes: int) -> bytes:
@@ -76,13 +77,16 @@ def pack(records: np.ndarray, reset: np.ndarray, output_bytes: int) -> bytes:
     return _HEADER.pack(MAGIC_IN, n, input_bytes, output_bytes) + body.tobytes()
 
 
-def unpack(blob: bytes, output_bytes: int, counted: bool) -> Answer | None:
-    """The output blob, taken apart; None if it is not whole. counted: it comes from a board, not from the host."""
+def unpack(blob: bytes, output_bytes: int, counted: bool, steps: int = 0) -> Answer | None:
+    """The output blob, taken apart; None if it is not whole.
+
+    counted: it comes from a board, not from the host. steps: of the model, if it was built to be profiled.
+    """
     if len(blob) < _TRAILER.size:
         return None
     body, trailer = blob[: -_TRAILER.size], _TRAILER.unpack(blob[-_TRAILER.size :])
     magic, status, n, stack_high_water, *fault = trailer
-    kind = _out_type(output_bytes)
+    kind = _out_type(output_bytes, steps)
     if magic != MAGIC_END or len(body) != n * kind.itemsize:
         return None
     rows = np.frombuffer(body, kind)
@@ -90,11 +94,12 @@ def unpack(blob: bytes, output_bytes: int, counted: bool) -> Answer | None:
         outputs=rows["data"].copy(),
         instructions=rows["instructions"].astype(np.int64) if counted else None,
         stack_high_water=stack_high_water if counted else None,
+        steps=rows["steps"].astype(np.int64) if steps else None,
     )
     return Answer(status, result, Fault(*fault))
 
 
-def blob_bytes(n: int, input_bytes: int, output_bytes: int) -> int:
+def blob_bytes(n: int, input_bytes: int, output_bytes: int, steps: int = 0) -> int:
     """Memory that the input and the output of n records need together."""
-    per_record = _in_type(input_bytes).itemsize + _out_type(output_bytes).itemsize
+    per_record = _in_type(input_bytes).itemsize + _out_type(output_bytes, steps).itemsize
     return _HEADER.size + n * per_record + _TRAILER.size

@@ -4,11 +4,9 @@ import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 
-import numpy as np
-
 from tinyloc.aot import reader
 from tinyloc.aot.compiler import compile_model
-from tinyloc.device import boards, host, memory, qemu, toolchain, windows
+from tinyloc.device import boards, host, memory, profile, qemu, toolchain, windows
 
 
 def run_model(
@@ -26,6 +24,7 @@ def run_model(
 
     Returns what `device-<board>.json` holds, all sizes in bytes:
     `flash` and `ram` as `memory.flash` and `memory.ram` give them, `instructions` of an inference {min, median, max},
+    `steps` where they go, see `profile.profile` (counted in a run of its own, which does not disturb the others),
     `windows`, `host` and `reference`: how far the board is from the host and from the outputs that the .npz
     expects (None without such), each {bit_identical, max_abs_difference}; `bit_identical` and `max_abs_difference`
     of the reference once more.
@@ -39,10 +38,11 @@ def run_model(
     kept = tempfile.TemporaryDirectory() if workdir is None else nullcontext(workdir)
     with kept as name:
         folder = Path(name)
-        compile_model(tflite, folder / "aot", ram=ram)
+        compiled = compile_model(tflite, folder / "aot", ram=ram)
         built = qemu.build(folder / "aot", board, ram, folder / board, stack)
         on_board = qemu.run(built, given.records, given.reset)
         on_host = host.run(host.build(folder / "aot", folder / "host"), given.records, given.reset)
+        steps = profile.profile(folder / "aot", compiled, board, ram, folder / f"{board}-profile", stack, given)
         outputs = windows.split(graph, on_board.outputs)
         agreement = {
             "host": windows.difference(graph, outputs, windows.split(graph, on_host.outputs)),
@@ -54,14 +54,9 @@ def run_model(
             "ram_limit": ram,
             "flash": memory.flash(built),
             "ram": memory.ram(built, on_board.stack_high_water),
-            "instructions": _summary(on_board.instructions),
+            "instructions": profile.summary(on_board.instructions),
+            "steps": steps,
             "windows": len(given.records),
             **(agreement["reference"] or {"bit_identical": None, "max_abs_difference": None}),
             **agreement,
         }
-
-
-def _summary(instructions: np.ndarray) -> dict[str, int]:
-    """instructions: [N] int64. The lower of two middle values, so that the median is a count that occurred."""
-    ordered = np.sort(instructions)
-    return {"min": int(ordered[0]), "median": int(ordered[(len(ordered) - 1) // 2]), "max": int(ordered[-1])}

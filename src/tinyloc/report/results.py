@@ -227,9 +227,20 @@ def devices(reports: Iterable[Path]) -> pd.DataFrame:
     """One row a run on a board, from the files `Study.on_device` returns; nested parts become `ram.arena` and so on."""
 
     def rows(path: Path) -> list[dict]:
-        report = _json(path)
-        report.pop("provenance", None)
+        report = {name: part for name, part in _json(path).items() if name not in ("provenance", "steps")}
         return pd.json_normalize(report).to_dict("records")
+
+    return _gather(reports, rows, of=lambda path: Key.of(path.parent))
+
+
+def device_steps(reports: Iterable[Path]) -> pd.DataFrame:
+    """One row a step (a kernel call) of an inference on a board, in the order of execution, from the same files.
+
+    Columns: operators, name, kernel, output, macs, instructions.min, .median and .max.
+    """
+
+    def rows(path: Path) -> list[dict]:
+        return pd.json_normalize(_json(path)["steps"]).to_dict("records")
 
     return _gather(reports, rows, of=lambda path: Key.of(path.parent))
 

@@ -22,7 +22,7 @@ def teacher(config: Config) -> str:
     Raises InputError: there is neither.
     """
     taught = (getattr(model, "distillation", None) for model in config.models.values())
-    named = [distillation.teacher for distillation in taught if distillation]
+    named = [name for distillation in taught if distillation for name in distillation.teachers]
     wide = [name for name, model in config.models.items() if isinstance(model, MdcsaModel)]
     if not named and not wide:
         raise InputError(f"profile {config.name!r}: no teacher; add a model of family mdcsa to its `models`")

@@ -4,7 +4,7 @@ An operator's version is not compared with a limit: versions add types and optio
 """
 
 from tinyloc.aot.graph import Graph
-from tinyloc.aot.lower import conv, dense, elementwise, layout, matmul, pool, reduce, unary
+from tinyloc.aot.lower import conv, dense, elementwise, fused, layout, matmul, pool, reduce, unary
 from tinyloc.aot.lower.common import Context
 from tinyloc.aot.program import Program
 from tinyloc.aot.quantise import Unsuitable
@@ -24,12 +24,17 @@ def lower(graph: Graph) -> Program:
     Raises Unsupported, naming operator, version and tensor, for a form of an operator that there is no kernel for.
     """
     program = Program(graph, list(graph.tensors))
+    groups = {group.last.index: group for group in fused.groups(graph)}
+    absorbed = {operator.index for group in groups.values() for operator in group.operators[:-1]}
     for operator in graph.operators:
+        if operator.index in absorbed:
+            continue
         context = Context(program, operator)
         context.need(operator.name in LOWERINGS, "tinyloc has no kernel for it")
         context.need(len(operator.outputs) == 1 or operator.name in SEVERAL_OUTPUTS, "it has more than one output")
         try:
-            LOWERINGS[operator.name](context)
+            group = groups.get(operator.index)
+            (group.lower if group else LOWERINGS[operator.name])(context)
         except Unsuitable as error:
             raise context.refuse(str(error)) from None
     return program

@@ -7,7 +7,7 @@ import numpy as np
 
 from tinyloc.aot.graph import Operator, Tensor, Unsupported
 from tinyloc.aot.program import Constant, Program
-from tinyloc.aot.quantise import scale_of
+from tinyloc.aot.quantise import INT8_MAX, INT8_MIN, channel_row, quantize_multiplier
 
 SUFFIX = {"int8": "s8", "float32": "f32"}
 C_TYPE = {"int8": "int8_t", "float32": "float", "int32": "int32_t"}
@@ -89,8 +89,47 @@ class Context:
         self.need(a.size == b.size, f"{a} and {b} differ in size")
 
 
-def scales(reals: Sequence[float]) -> Constant:
-    return Constant("struct tl_scale", np.array([scale_of(real) for real in reals], np.int64))
+def channels(reals: Sequence[float], zero: int, biases: Sequence[int], largest: Sequence[int]) -> Constant:
+    """One struct tl_channel for each bias. reals: a factor each, or one for all; largest: bounds of the sums.
+
+    If one needs the kernels' general form, all take it: the kernels ask once for all channels.
+    """
+    factors = [quantize_multiplier(real) for real in reals] * (len(biases) // len(reals))
+    rows = [channel_row(f, zero, b, n) for f, b, n in zip(factors, biases, largest, strict=True)]
+    if any(row[-1] for row in rows):
+        rows = [(*row[:-1], 1) for row in rows]
+    return Constant("struct tl_channel", np.array(rows, np.int64))
+
+
+def units(depth: int, count: int, rows: Constant, low: int = INT8_MIN, high: int = INT8_MAX) -> tuple:
+    """The fields of a struct tl_units."""
+    clamped = int((low, high) != (INT8_MIN, INT8_MAX))
+    return (count, depth, rows, int(len(rows.values) > 1), clamped, low, high)
+
+
+GROUP = 4  # weights in a word
+
+
+def pack_units(weights: np.ndarray) -> Constant:
+    """weights [units, depth] int8 as tl_units_s8 wants them: words [ceil(units / 2), groups, 2 units], zeros added."""
+    count, depth = weights.shape
+    filled = np.pad(weights, ((0, count % 2), (0, -depth % GROUP)))
+    pairs = filled.reshape(-1, 2, filled.shape[1] // GROUP, GROUP).transpose(0, 2, 1, 3)
+    return Constant("uint32_t", np.ascontiguousarray(pairs).view("<u4").reshape(-1))
+
+
+def joined(parts: Sequence[Constant]) -> Constant:
+    return Constant(parts[0].ctype, np.concatenate([part.values for part in parts]))
+
+
+def packed_bytes(count: int, depth: int) -> int:
+    """Bytes of the words that pack_units makes."""
+    return (count + count % 2) * (depth + -depth % GROUP)
+
+
+def widened(rows: int, depth: int) -> int:
+    """Bytes of so many widened rows, at most two, that tl_units_s8 takes at once."""
+    return min(rows, 2) * 2 * (depth + -depth % GROUP)
 
 
 def array(values: np.ndarray) -> Constant:

@@ -3,16 +3,9 @@
 import numpy as np
 
 from tinyloc.aot.graph import Tensor
-from tinyloc.aot.lower.common import Context, array
-from tinyloc.aot.lower.dense import (
-    bias,
-    check_weights,
-    dense_parameters,
-    float_bias,
-    integer_parameters,
-    wrapped,
-)
-from tinyloc.aot.quantise import float_activation_range
+from tinyloc.aot.lower.common import Context, array, channels, joined, pack_units, widened
+from tinyloc.aot.lower.dense import bias, check_weights, factors, float_bias, integer_units
+from tinyloc.aot.quantise import activation_range, float_activation_range
 
 
 def conv(c: Context) -> None:
@@ -29,23 +22,28 @@ def conv(c: Context) -> None:
     check_weights(c, source, weights)
     zero = np.full(depth, source.zero_point, np.int8) if kind == "s8" else np.zeros(depth, np.float32)
     parameters = {
-        "window": view,
-        "batches": batches,
-        "in_c": in_c,
-        "out_c": out_c,
-        "groups": groups,
-        "depth": depth,
-        "weights": array(weights.data),
+        "shape": (view, batches, in_c, out_c, groups, depth),
         "padding": array(zero),
     }
-    parameters |= dense_parameters(c, source, weights, output, out_c)
+    length = filter_h * filter_w * depth
+    if kind == "s8":
+        per_group = weights.data.reshape(groups, -1, length)
+        parameters["weights"] = joined([pack_units(one) for one in per_group])
+        parameters["units"] = integer_units(c, source, weights, output, length, out_c // groups, groups)
+        scratch = widened(2, length) + length
+    else:
+        parameters["weights"] = array(weights.data)
+        low, high = float_activation_range(c.options["activation"])
+        parameters |= {"bias": float_bias(c, out_c), "low": low, "high": high}
+        scratch = 4 * length
     c.program.call(
         c.operator,
         f"conv_{kind}",
         parameters,
         (source.index,),
         output.index,
-        macs=output.size * filter_h * filter_w * depth,
+        macs=output.size * length,
+        scratch=c.program.scratch(scratch),
     )
 
 
@@ -68,8 +66,16 @@ def depthwise_conv(c: Context) -> None:
     }
     if kind == "s8":
         # Where taps are left out at the edges, a bias could not hold the correction for the zero point.
-        parameters |= {"bias": wrapped(bias(c, out_c)), "zero_in": source.zero_point}
-        parameters |= integer_parameters(c, source, weights, output, axis=3)
+        biases = bias(c, out_c)
+        largest = np.abs(biases) + 255 * np.abs(weights.data.astype(np.int64)).sum(axis=(0, 1, 2))
+        reals = factors(c, source, weights, output, axis=3)
+        low, high = activation_range(c.options["activation"], output)
+        parameters |= {
+            "channels": channels(reals, output.zero_point, biases, largest),
+            "zero_in": source.zero_point,
+            "low": low,
+            "high": high,
+        }
     else:
         low, high = float_activation_range(c.options["activation"])
         parameters |= {"bias": float_bias(c, out_c), "low": low, "high": high}
@@ -92,11 +98,12 @@ def window(c: Context, source: Tensor, filter_h: int, filter_w: int, out_c: int)
     out_h, pad_top = _extent(c, in_h, filter_h, stride_h, dilation_h)
     out_w, pad_left = _extent(c, in_w, filter_w, stride_w, dilation_w)
     c.shape(c.output, (batches, out_h, out_w, out_c))
-    return (
-        *(in_h, in_w, out_h, out_w),
-        *(filter_h, filter_w, stride_h, stride_w, dilation_h, dilation_w),
-        *(pad_top, pad_left),
-    )
+    pairs = [(in_h, in_w), (out_h, out_w), (filter_h, filter_w), (stride_h, stride_w), (dilation_h, dilation_w)]
+    pairs.append((pad_top, pad_left))
+    if in_w == out_w == filter_w == 1:
+        # A column lies in memory as a row does, and along a row the kernels are quicker.
+        pairs = [(across, along) for along, across in pairs]
+    return tuple(value for pair in pairs for value in pair)
 
 
 def _extent(c: Context, size: int, taps: int, stride: int, dilation: int) -> tuple[int, int]:

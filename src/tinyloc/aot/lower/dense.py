@@ -3,7 +3,7 @@
 import numpy as np
 
 from tinyloc.aot.graph import Tensor
-from tinyloc.aot.lower.common import Context, array, scales
+from tinyloc.aot.lower.common import Context, array, channels, pack_units, units, widened
 from tinyloc.aot.program import Constant
 from tinyloc.aot.quantise import activation_range, float_activation_range
 
@@ -13,43 +13,50 @@ def fully_connected(c: Context) -> None:
     c.need(c.options["weights_format"] == 0, "its weights are shuffled")
     c.constant(1)
     c.need(len(weights.shape) == 2, f"its weights {weights} are not a matrix")
-    units, depth = weights.shape
+    count, depth = weights.shape
     c.need(source.size % depth == 0, f"{source} does not divide into rows of {depth}")
     rows = source.size // depth
-    c.need(output.size == rows * units, f"{output} does not hold {rows} rows of {units}")
+    c.need(output.size == rows * count, f"{output} does not hold {rows} rows of {count}")
     kind = c.kind(source, output)
     check_weights(c, source, weights)
-    parameters = {"rows": rows, "depth": depth, "units": units, "weights": array(weights.data)}
-    parameters |= dense_parameters(c, source, weights, output, units)
+    if kind == "s8":
+        parameters = {
+            "rows": rows,
+            "weights": pack_units(weights.data),
+            "units": integer_units(c, source, weights, output, depth, count),
+        }
+        scratch = c.program.scratch(widened(rows, depth))
+    else:
+        low, high = float_activation_range(c.options["activation"])
+        parameters = {"rows": rows, "depth": depth, "units": count, "weights": array(weights.data)}
+        parameters |= {"bias": float_bias(c, count), "low": low, "high": high}
+        scratch = None
     c.program.call(
         c.operator,
         f"fully_connected_{kind}",
         parameters,
         (source.index,),
         output.index,
-        macs=rows * units * depth,
+        macs=rows * count * depth,
+        scratch=scratch,
     )
 
 
-def dense_parameters(c: Context, source: Tensor, weights: Tensor, output: Tensor, units: int) -> dict:
-    """What dense layers and convolutions have in common: bias, scales and the bounds of the output."""
-    if source.dtype == "float32":
-        low, high = float_activation_range(c.options["activation"])
-        return {"bias": float_bias(c, units), "low": low, "high": high}
-    folded = bias(c, units) - source.zero_point * unit_sums(weights, units)
-    return {"bias": wrapped(folded), **integer_parameters(c, source, weights, output, axis=0)}
+def integer_units(
+    c: Context, source: Tensor, weights: Tensor, output: Tensor, depth: int, count: int, groups: int = 1
+) -> tuple:
+    """The fields of a struct tl_units of `count` units of `depth` weights in each group.
 
-
-def integer_parameters(c: Context, source: Tensor, weights: Tensor, output: Tensor, axis: int) -> dict:
+    With the sums of the weights the input's zero point moves out of the inner loop, into the bias.
+    """
+    total = count * groups
+    values = weights.data.reshape(total, -1).astype(np.int64)
+    # An accumulator that overflows wraps as TFLite's would, so the final sum is the same.
+    folded = (bias(c, total) - source.zero_point * values.sum(axis=1)).astype(np.int32).astype(np.int64)
+    largest = np.abs(folded) + 128 * np.abs(values).sum(axis=1)
     low, high = activation_range(c.options["activation"], output)
-    reals = factors(c, source, weights, output, axis)
-    return {
-        "scale": scales(reals),
-        "scale_step": int(len(reals) > 1),
-        "zero_out": output.zero_point,
-        "low": low,
-        "high": high,
-    }
+    reals = factors(c, source, weights, output, axis=0)
+    return units(depth, count, channels(reals, output.zero_point, folded, largest), low, high)
 
 
 def factors(c: Context, source: Tensor, weights: Tensor, output: Tensor, axis: int) -> list[float]:
@@ -67,11 +74,6 @@ def check_weights(c: Context, source: Tensor, weights: Tensor) -> None:
         c.need(not weights.quantisation.zero_point.any(), f"its weights {weights} have a zero point")
 
 
-def unit_sums(weights: Tensor, units: int) -> np.ndarray:
-    """[units] int64. With them the input's zero point moves out of the inner loop, into the bias."""
-    return weights.data.reshape(units, -1).sum(axis=1, dtype=np.int64)
-
-
 def bias(c: Context, units: int) -> np.ndarray:
     """[units] int64; zeros where the operator has none."""
     if c.optional(2) is None:
@@ -79,11 +81,6 @@ def bias(c: Context, units: int) -> np.ndarray:
     values = c.constant(2, "int32").reshape(-1)
     c.need(values.size == units, f"its bias has {values.size} values for {units} units")
     return values.astype(np.int64)
-
-
-def wrapped(values: np.ndarray) -> Constant:
-    """int32 constants; a sum beyond them wraps as TFLite's accumulator would, so the final sum is the same."""
-    return array(values.astype(np.int32))
 
 
 def float_bias(c: Context, units: int) -> Constant:

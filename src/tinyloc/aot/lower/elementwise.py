@@ -40,7 +40,8 @@ def binary(c: Context, name: str) -> None:
     activation = c.options.get("activation", "NONE")
     if kind == "f32":
         low, high = float_activation_range(activation)
-        emit(c, f"{name}_f32", a, b, broadcast(c, a, b), {"low": low, "high": high}, "binary_f32")
+        bounds = {"clamped": int(activation != "NONE"), "low": low, "high": high}
+        emit(c, f"{name}_f32", a, b, broadcast(c, a, b), bounds, "binary_f32")
         return
     operation = OPERATIONS[name](a, b, c.output, activation)
     shape = broadcast(c, a, b)
@@ -52,8 +53,7 @@ def binary(c: Context, name: str) -> None:
         fixed = int(b.data.reshape(-1)[0])
         call_table(c, tables.tabulate(lambda q: operation(q, fixed)), a)
         return
-    # The integer kernels want an a that is not broadcast along the innermost loop.
-    if shape[1][-1] == 0:
+    if operation.exchanged:
         a, b = b, a
         shape = (shape[0], shape[2], shape[1])
         operation.exchange()

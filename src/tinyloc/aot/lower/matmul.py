@@ -3,9 +3,8 @@
 import numpy as np
 
 from tinyloc.aot.graph import Tensor
-from tinyloc.aot.lower.common import Context, collapse, dense_strides, padded
+from tinyloc.aot.lower.common import Context, channels, collapse, dense_strides, packed_bytes, padded, units, widened
 from tinyloc.aot.lower.layout import move
-from tinyloc.aot.quantise import scale_of
 
 BATCH_LOOPS = 2  # outer and inner of struct tl_matmul_*
 
@@ -21,21 +20,29 @@ def batch_matmul(c: Context) -> None:
     c.need(depth == b_depth, f"{a} and {b} do not fit together")
     batch, outer_inner = _batches(c, a, b)
     c.shape(output, (*batch, rows, columns))
-    parameters = {
-        **outer_inner,
-        "rows": rows,
-        "depth": depth,
-        "columns": columns,
-        "b_transposed": int(c.options["adj_y"]),
-    }
+    batches = (*outer_inner, rows, int(c.options["adj_y"]))
     if kind == "s8":
-        parameters |= {
+        factor = float(a.scale) * float(b.scale) / float(output.scale)
+        column = channels([factor], output.zero_point, [0], [255 * 255 * depth])
+        parameters = {
+            "batch": batches,
             "zero_a": a.zero_point,
             "zero_b": b.zero_point,
-            "zero_out": output.zero_point,
-            "scale": scale_of(float(a.scale) * float(b.scale) / float(output.scale)),
+            "columns": units(depth, columns, column),
         }
-    c.program.call(c.operator, f"matmul_{kind}", parameters, (a.index, b.index), output.index, macs=output.size * depth)
+        scratch = c.program.scratch(widened(2, depth) + packed_bytes(columns, depth))
+    else:
+        parameters = {"batch": batches, "depth": depth, "columns": columns}
+        scratch = None
+    c.program.call(
+        c.operator,
+        f"matmul_{kind}",
+        parameters,
+        (a.index, b.index),
+        output.index,
+        macs=output.size * depth,
+        scratch=scratch,
+    )
 
 
 def _transposed(c: Context, a: Tensor) -> Tensor:
@@ -48,8 +55,8 @@ def _transposed(c: Context, a: Tensor) -> Tensor:
     return copy
 
 
-def _batches(c: Context, a: Tensor, b: Tensor) -> tuple[tuple[int, ...], dict]:
-    """The broadcast batch shape, and the two loops that walk over it."""
+def _batches(c: Context, a: Tensor, b: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The broadcast batch shape, and the first fields of a struct tl_batch: the two loops that walk over it."""
     try:
         batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     except ValueError:
@@ -59,8 +66,7 @@ def _batches(c: Context, a: Tensor, b: Tensor) -> tuple[tuple[int, ...], dict]:
     (outer, inner), (a_outer, a_inner), (b_outer, b_inner) = (
         padded(values, BATCH_LOOPS, fill) for values, fill in ((dims, 1), (steps_a, 0), (steps_b, 0))
     )
-    loops = {"outer": outer, "inner": inner, "a_outer": a_outer, "a_inner": a_inner}
-    return batch, loops | {"b_outer": b_outer, "b_inner": b_inner}
+    return batch, (outer, inner, a_outer, a_inner, b_outer, b_inner)
 
 
 def _steps(shape: tuple[int, ...], rank: int) -> list[int]:

@@ -86,6 +86,9 @@ def test_ten_kills_at_random_moments_change_nothing(study, processes):
         run.start()
         return run
 
+    def half_trained(root: str) -> bool:
+        return any((study / root).rglob("training.pt"))
+
     start("first").join()  # imports torch; the next start is as fast as all that follow
     began = time.perf_counter()
     start("alone").join()
@@ -96,16 +99,15 @@ def test_ten_kills_at_random_moments_change_nothing(study, processes):
     while kills < KILLS or not ended:
         root = f"killed-{ended}"
         run = start(root)
-        run.join(duration * rng.uniform(0.1, 0.6) if kills < KILLS else None)
+        while kills % 2 and run.is_alive() and not half_trained(root):
+            time.sleep(0.01)  # every other kill waits for an epoch, however busy the machine is
+        run.join(duration * rng.uniform(0.0, 0.4) if kills < KILLS else None)
         if run.exitcode is None:
             run.kill()
             run.join()
             assert run.exitcode == -signal.SIGKILL
             kills += 1
-            if list((study / root).rglob("training.pt")):
-                halfway += 1
-            else:  # killed before the first epoch was over: the machine may be busier than it was
-                duration *= 1.2
+            halfway += half_trained(root)
             continue
         assert run.exitcode == 0 and results(study, root) == expected
         ended += 1

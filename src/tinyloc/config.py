@@ -316,6 +316,8 @@ Model = Annotated[
 
 # ── after training ───────────────────────────────────────────────────────────────────────────────
 ExportKind = Literal["float32", "dynamic", "float16", "int8", "int8-aware", "mixed", "int16x8"]
+INTEGER_KINDS = ("int8", "int8-aware", "mixed", "int16x8")
+"""Whose answers on a board are the same bits as TFLite Micro's; those of the others are within a tolerance."""
 
 
 class Aware(Strict):

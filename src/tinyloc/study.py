@@ -427,7 +427,7 @@ class Study:
             ram=entry.ram_kb * 1024,
             workdir=exported / f"device-{entry.board}",
         )
-        _require_agreement(path, report, exact=kind not in ("float32", "dynamic", "float16"))
+        _require_agreement(path, report, exact=kind in configuration.INTEGER_KINDS)
         write_json(path, {**report, "fold": fold, "key": key, "provenance": provenance.record()})
         return path
 

@@ -112,7 +112,7 @@ def _difference(ours: pd.Series, theirs: pd.Series) -> dict[str, float]:
     if ours.empty or set(ours.index) != set(theirs.index):
         return {"units": 0} | dict.fromkeys(("plain_f1", "macro_f1", "difference", "low", "high"), np.nan)
     difference = (ours - theirs[ours.index]).to_numpy()
-    interval = statistics.interval(lambda rows: difference[rows].mean(-1), len(difference))
+    interval = statistics.interval(lambda rows, _: difference[rows].mean(-1), len(difference))
     return {
         "units": len(difference),
         "plain_f1": theirs.mean(),

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tinyloc.config import INTEGER_KINDS
 from tinyloc.errors import InputError
 from tinyloc.evaluation.paired import MARGIN
 from tinyloc.report import comparison, results
@@ -88,7 +89,10 @@ class Evidence:
         ram, apart = runs["ram.total"].max(), runs["max_abs_difference"].max()
         same = "the same bits as" if runs["bit_identical"].all() else f"answers at most {apart:.1g} away from"
         text = f"{entry} ran in {ram / KB:.1f} KB of RAM, {same} TFLite Micro"
-        return Part(text, bool(ram <= limit_kb * KB and apart <= (0 if entry.endswith(".int8") else FLOAT_TOLERANCE)))
+        return Part(
+            text,
+            bool(ram <= limit_kb * KB and apart <= (0 if results.kind(entry) in INTEGER_KINDS else FLOAT_TOLERANCE)),
+        )
 
     def in_time(self, entries: Sequence[str]) -> Part:
         """Whether the slowest inference leaves time until the next, at one instruction a cycle."""

@@ -10,10 +10,12 @@ A file that is not there is an InputError that names it.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 
+from tinyloc.config import ExportKind
 from tinyloc.data.features import Steps
 from tinyloc.errors import InputError
 from tinyloc.evaluation import conditions, delay, statistics
@@ -23,6 +25,17 @@ from tinyloc.training.predictions import read_predictions
 ROBUSTNESS = (
     "dataset", "entry", "kind", "value", "reference", "macro_f1", "low", "high", "lost", "lost_low", "lost_high",
 )  # fmt: skip
+
+
+def kind(entry: str) -> str | None:
+    """How an entry was exported: `student.int8` -> `int8`; None for a model as it was trained."""
+    last = entry.rpartition(".")[2]
+    return last if "." in entry and last in get_args(ExportKind) else None
+
+
+def original(entry: str) -> str:
+    """The model that an entry is, or was exported from: `student.int8` -> `student`."""
+    return entry.removesuffix(f".{kind(entry)}")
 
 
 @dataclass(frozen=True)

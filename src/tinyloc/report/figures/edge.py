@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
+from tinyloc.config import INTEGER_KINDS
 from tinyloc.report.figures.style import COLOURS, FONT, GREY, colours, markers, panels, styled
 from tinyloc.report.numbers import KB
+from tinyloc.report.results import kind, original
 
 LIMITS_KB = (32, 64)
 DASHES = ("--", "-.", (0, (1, 1)))
@@ -128,7 +130,7 @@ def accuracy_against_ram(points: pd.DataFrame, references: pd.DataFrame) -> Figu
     references: dataset, entry, macro_f1: models that were not put on a device, drawn as lines.
     """
     datasets = list(dict.fromkeys(points["dataset"]))
-    model = {entry: entry.removesuffix(".int8").removesuffix(".float32") for entry in points["entry"]}
+    model = {entry: original(entry) for entry in points["entry"]}
     ink, shape = colours(model.values()), markers(points["counted"])
     figure, axes = panels(len(datasets), 3.4, sharex=True)
     for ax, dataset in zip(axes[:, 0], datasets, strict=True):
@@ -146,7 +148,7 @@ def accuracy_against_ram(points: pd.DataFrame, references: pd.DataFrame) -> Figu
                 yerr=[[f1 - low], [high - f1]],
                 color=colour,
                 marker=shape[point["counted"]],
-                mfc=colour if point["entry"].endswith(".int8") else "white",
+                mfc=colour if kind(point["entry"]) in INTEGER_KINDS else "white",
                 ms=7,
                 lw=1.2,
             )

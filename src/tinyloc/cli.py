@@ -255,7 +255,7 @@ def compile_(
 def run(
     path: Annotated[Path | None, typer.Argument(metavar="[MODEL.tflite]")] = None,
     windows: Annotated[Path | None, typer.Argument(metavar="[WINDOWS.npz]")] = None,
-    board: Annotated[str, typer.Option(help="The board that QEMU plays.")] = "mps2-an386",
+    board: Annotated[str | None, typer.Option(help="The board that QEMU plays [default: mps2-an386].")] = None,
     ram: Annotated[str, typer.Option(help="RAM of the device, e.g. 64K.")] = "64K",
     config: ConfigOption = "quick",
     dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Stage form: a data set.")] = None,
@@ -274,9 +274,9 @@ def run(
     if path and windows:
         from tinyloc.device.runner import run_model
 
-        report = run_model(path, windows, board=board, ram=_bytes(ram))
+        report = run_model(path, windows, board=board or "mps2-an386", ram=_bytes(ram))
     elif dataset and model and kind:
-        report = read_json(_study(config, root, workers).on_device(dataset, model, kind, seed))
+        report = read_json(_study(config, root, workers).on_device(dataset, model, kind, seed, board))
     else:
         raise InputError("run: give MODEL.tflite and WINDOWS.npz, or --dataset, --model and --kind")
     typer.echo(json.dumps({k: v for k, v in report.items() if k not in {"key", "provenance", "steps"}}, indent=1))

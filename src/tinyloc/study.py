@@ -402,17 +402,17 @@ class Study:
         }
 
     # ── device ───────────────────────────────────────────────────────────────────────────────────
-    def on_device(self, dataset: str, model: str, kind: str, seed: int) -> Path:
+    def on_device(self, dataset: str, model: str, kind: str, seed: int, board: str | None = None) -> Path:
         """The first fold's `.tflite`, compiled to C and run in QEMU within its RAM: `device-<board>.json`."""
         from tinyloc.device.runner import run_model
 
-        entry = self._device(model, kind)
+        entry = self._device(model, kind, board)
         exported = self.export(dataset, model, kind, seed)
         fold = self.prepared(dataset).folds[0].name
         path = exported / f"device-{entry.board}.json"
         key = _digest(
             {
-                **self.device_inputs(model, kind),
+                **self.device_inputs(model, kind, board),
                 "exported": read_json(exported / "config.json")["key"],
                 "fold": fold,
             }
@@ -431,20 +431,22 @@ class Study:
         write_json(path, {**report, "fold": fold, "key": key, "provenance": provenance.record()})
         return path
 
-    def device_inputs(self, model: str, kind: str) -> dict:
+    def device_inputs(self, model: str, kind: str, board: str | None = None) -> dict:
         """What a run on a board is made from, besides the export."""
         return {
-            "device": self._device(model, kind).model_dump(),
+            "device": self._device(model, kind, board).model_dump(),
             "code": provenance.code_digest(*DEVICE_CODE),
             "firmware": provenance.firmware_digest(),
         }
 
-    def _device(self, model: str, kind: str) -> configuration.Device:
-        entry = next((d for d in self.config.devices if (d.model, d.kind) == (model, kind)), None)
-        if entry is None:
-            known = [f"{d.model}.{d.kind}" for d in self.config.devices]
-            raise InputError(_unknown("device run", f"{model}.{kind}", known))
-        return entry
+    def _device(self, model: str, kind: str, board: str | None) -> configuration.Device:
+        """The run that is configured for a board; for no board in particular, the first one of the export."""
+        runs = [d for d in self.config.devices if (d.model, d.kind) == (model, kind) and board in (None, d.board)]
+        if not runs:
+            known = [f"{d.model}.{d.kind} on {d.board}" for d in self.config.devices]
+            wanted = f"{model}.{kind}" + (f" on {board}" if board else "")
+            raise InputError(_unknown("device run", wanted, known))
+        return runs[0]
 
     # ── common ───────────────────────────────────────────────────────────────────────────────────
     def everything(self) -> Iterable[tuple[Callable[..., Path], tuple]]:
@@ -456,7 +458,7 @@ class Study:
                     yield from ((self.robustness, (dataset, m, seed)) for m in self.config.robustness.models)
                 for e in self.config.exports:
                     yield from ((self.export, (dataset, e.model, kind, seed)) for kind in e.kinds)
-                yield from ((self.on_device, (dataset, d.model, d.kind, seed)) for d in self.config.devices)
+                yield from ((self.on_device, (dataset, d.model, d.kind, seed, d.board)) for d in self.config.devices)
 
     def scored(self) -> list[Path]:
         """The folders of all scored results of the configuration, computed or not, on the data that are here."""

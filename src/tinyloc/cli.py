@@ -29,9 +29,9 @@ ConfigOption = Annotated[
 ]
 RootOption = Annotated[
     Path | None,
-    typer.Option("--root", help="Where results lie [default: build/<name of the configuration>]."),
+    typer.Option("--root", help="Where results lie (default: build/<name of the configuration>)."),
 ]
-WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Processes [default: all cores].")]
+WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Processes (default: all cores).")]
 DatasetOption = Annotated[str, typer.Option("--dataset", "-d", help="A data set of the configuration.")]
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="A model of the configuration.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the run.")]
@@ -51,10 +51,10 @@ def _names(text: str) -> list[str]:
 @data_app.command("check")
 def data_check(
     path: Annotated[Path, typer.Argument(help="A CSV of packets, or a folder of such files, one a recording.")],
-    gateways: Annotated[str, typer.Option(help="Known gateways, comma separated [default: those there].")] = "",
-    rooms: Annotated[str, typer.Option(help="Known rooms, comma separated [default: those there].")] = "",
+    gateways: Annotated[str, typer.Option(help="Known gateways, comma separated (default: those there).")] = "",
+    rooms: Annotated[str, typer.Option(help="Known rooms, comma separated (default: those there).")] = "",
     accelerometer: Annotated[
-        bool | None, typer.Option(help="Require or leave out the accelerometer's columns [default: what is there].")
+        bool | None, typer.Option(help="Require or leave out the accelerometer's columns (default: what is there).")
     ] = None,
     write_config: Annotated[
         Path | None, typer.Option("--write-config", "-w", help="Write a configuration for these data to this .yaml.")
@@ -81,7 +81,7 @@ def data_check(
 @data_app.command("download")
 def data_download(
     name: Annotated[str, typer.Argument(help="shib, or sphere: the four houses of the study's authors.")],
-    into: Annotated[Path | None, typer.Option(help="Folder of data [default: data/].")] = None,
+    into: Annotated[Path | None, typer.Option(help="Folder of data (default: data/).")] = None,
     url: Annotated[str | None, typer.Option(help="Another server with the same files.")] = None,
 ) -> None:
     """Fetch public recordings, verify them, and put them where tinyloc looks for them."""
@@ -255,7 +255,7 @@ def compile_(
 def run(
     path: Annotated[Path | None, typer.Argument(metavar="[MODEL.tflite]")] = None,
     windows: Annotated[Path | None, typer.Argument(metavar="[WINDOWS.npz]")] = None,
-    board: Annotated[str | None, typer.Option(help="The board that QEMU plays [default: mps2-an386].")] = None,
+    board: Annotated[str | None, typer.Option(help="The board that QEMU plays (default: mps2-an386).")] = None,
     ram: Annotated[str, typer.Option(help="RAM of the device, e.g. 64K.")] = "64K",
     config: ConfigOption = "quick",
     dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Stage form: a data set.")] = None,
@@ -294,7 +294,7 @@ def _bytes(text: str) -> int:
 @app.command()
 def reproduce(
     config: ConfigOption = "quick",
-    cores: Annotated[int | None, typer.Option(min=1, help="Cores to use [default: all].")] = None,
+    cores: Annotated[int | None, typer.Option(min=1, help="Cores to use (default: all).")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would run.")] = False,
     target: Annotated[str, typer.Option(help="A rule of the workflow: book, results, ….")] = "book",
 ) -> None:

@@ -46,7 +46,8 @@ M4F: dict[str, Range] = {
 # ones, and passes half a Helium vector a cycle, the next one overlapping.
 M7: dict[str, Range] = {
     **M4F,
-    **dict.fromkeys(("integer", "multiply", "load", "store", "float"), (0.5, 2.0)),
+    **dict.fromkeys(("integer", "multiply"), (0.5, 1)),
+    **dict.fromkeys(("load", "store", "float"), (0.5, 2)),
     "block": (0.5, 7),
     "block_words": (0.5, 1),
     "branch": (0.5, 7),
@@ -142,6 +143,11 @@ def decisions(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def a_second(found: pd.DataFrame, bin_s: float) -> pd.DataFrame:
+    """Joules a second of signal in the place of joules a decision. bin_s: seconds between two decisions."""
+    return found.assign(**{name: found[name] / bin_s for name in ("joules_low", "joules_high")})
+
+
 def mix_of(run: pd.Series) -> dict[str, int]:
     """The instructions by class of one row of `results.devices`."""
     return {name.removeprefix("mix."): int(run[name]) for name in run.index if name.startswith("mix.")}
@@ -228,11 +234,8 @@ def constants_table() -> pd.DataFrame:
     return pd.DataFrame({"class": [names.get(name, name.replace("_", " ")) for name in M4F], **columns})
 
 
-def against_radio(found: pd.DataFrame, payloads: Mapping[str, float], bin_s: float) -> str:
-    """A second of decisions beside a second of sending. found: as `decisions`; payloads: bytes a second by data set.
-
-    bin_s: seconds between two decisions.
-    """
+def against_radio(spent: pd.DataFrame, payloads: Mapping[str, float]) -> str:
+    """A second of decisions beside a second of sending. spent: as `a_second`; payloads: bytes a second by data set."""
     lines = []
     for dataset, payload in payloads.items():
         low, high = radio(payload)
@@ -240,10 +243,10 @@ def against_radio(found: pd.DataFrame, payloads: Mapping[str, float], bin_s: flo
             f"- **{dataset}**: {payload:.0f} bytes a second, which the radio sends for an estimated "
             f"{_range((low, high), MICRO)} µJ."
         )
-        for _, row in found[found["dataset"] == dataset].iterrows():
-            spent = row["joules_low"] / bin_s, row["joules_high"] / bin_s
-            verdict = "less" if spent[1] < low else "more" if spent[0] > high else "neither surely less nor surely more"
-            lines.append(f"  - {row['entry']} on {row['part']}: {_range(spent, MICRO)} µJ a second, {verdict}.")
+        for _, row in spent[spent["dataset"] == dataset].iterrows():
+            least, most = row["joules_low"], row["joules_high"]
+            verdict = "less" if most < low else "more" if least > high else "neither surely less nor surely more"
+            lines.append(f"  - {row['entry']} on {row['part']}: {_range((least, most), MICRO)} µJ a second, {verdict}.")
     return "\n".join(lines)
 
 

@@ -83,7 +83,7 @@ def test_a_decision_has_a_row_for_every_part_with_its_core(runs):
 def test_deciding_is_judged_only_where_the_ranges_do_not_overlap(runs):
     spent = energy.a_second(energy.decisions(runs), bin_s=2.0)
     assert spent["joules_low"].iloc[0] == energy.decisions(runs)["joules_low"].iloc[0] / 2
-    said = energy.against_radio(spent, {"shib": 100.0}).splitlines()
+    said = energy.against_radio(spent, {"shib": 200.0}).splitlines()
     assert [line.rsplit(", ")[-1] for line in said[1:]] == ["more.", "more.", "less.", "less."]
 
 

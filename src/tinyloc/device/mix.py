@@ -118,7 +118,8 @@ def words_moved(operands: str) -> int:
     listed = re.search(r"\{(.*)\}", operands)
     if not listed:
         return 2  # ldrd, strd
-    size = 2 if "d" in listed[1] else 1  # d0 is 64 bits wide
+    size = 2 if re.search(r"\bd\d", listed[1]) else 1  # d0 is 64 bits wide
+    # objdump writes ranges of registers that have numbers alone: `sl` and `fp` stand by themselves
     ends = [[int(n) for n in re.findall(r"\d+", part)] for part in listed[1].split(",")]
     return size * sum(pair[1] - pair[0] + 1 if len(pair) == 2 else 1 for pair in ends)
 

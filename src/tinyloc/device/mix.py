@@ -22,18 +22,17 @@ LOG = "trace.log"
 TIMEOUT_S = 120
 YOUNGEST = "armv8.1-m.main"  # knows the instructions of all older cores, and Helium
 
-# The first that matches decides; of a mnemonic `ldr.w` what stands before the point. Where an instruction may carry
-# a condition, the pattern leaves room for it.
+# The first that matches decides; of a mnemonic `ldr.w` what stands before the point. Any may carry a condition.
 CONDITION = "eq|ne|cs|cc|hs|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le"
 KINDS = {
-    "block": r"ldm\w*|stm\w*|push|pop|ldrd|strd|vldm\w*|vstm\w*|vpush|vpop",
+    "block": r"v?(ldm|stm|push|pop)\w*|(ldr|str)d\w*",
     "branch": rf"(b|bx)({CONDITION})?|blx?|cbn?z|tb[bh]|le|letp|[dw]lst?p?",
-    "load": r"ldr(?!ex)\w*|vldr",
-    "store": r"str(?!ex)\w*|vstr",
-    "divide": r"[su]div",
-    "multiply": r"mul\w*|ml[as]\w*|[su]ml\w*|[su]mull\w*|smul\w*|smm\w*|smu[as]d\w*|umaal",
-    "float_divide": r"vdiv|vsqrt",
-    "float_multiply_add": r"vml[as]|vnml[as]|vfm[as]|vfnm[as]",
+    "load": r"v?ldr\w*",
+    "store": r"v?str\w*",
+    "divide": r"[su]div\w*",
+    "multiply": r"ml[as]\w*|mul\w*|sm[lmu]\w*|um(aa|la|ul)l\w*",
+    "float_divide": r"(vdiv|vsqrt)\w*",
+    "float_multiply_add": r"v(n?ml|fn?m)[as]\w*",
     "float": r"v\w+",
 }
 CLASSES = ("integer", *KINDS, "vector")

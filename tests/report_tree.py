@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import confusion_matrix, f1_score
 
+from tinyloc.device.mix import CLASSES
+
 ROOMS = ("living", "kitchen", "hall")
 SHIB = {"1": ("1-1",), "2": ("2-1", "2-2"), "3": ("3-1",), "4": ("4-1",)}
 HOUSE = {"living": ("living-1", "living-2", "living-3")}
@@ -93,6 +95,13 @@ def write_device(folder: Path, total: int, limit_kb: int, instructions: int, apa
             }
             for i, (name, share) in enumerate([("ADD", instructions // 4), ("CONV_2D", 3 * instructions // 4)])
         ],
+        "mix": {
+            **dict.fromkeys(CLASSES, 0),
+            "integer": instructions // 2,
+            "load": instructions // 4,
+            "block": instructions // 4,
+            "block_words": instructions,
+        },
         "windows": 400,
         **same,
         "host": same,

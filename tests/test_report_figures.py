@@ -11,8 +11,8 @@ from tinyloc.data.plans import PLANS, A, C
 from tinyloc.data.simulate import simulate, the_environment
 from tinyloc.data.splits import folds
 from tinyloc.data.statistics import statistics
-from tinyloc.report import comparison, ram, results
-from tinyloc.report.figures import edge, learning, noise, radio
+from tinyloc.report import comparison, energy, ram, results
+from tinyloc.report.figures import device, edge, learning, noise, radio
 
 
 class Home:
@@ -204,13 +204,45 @@ def test_memory_bars_add_up_to_the_total(run):
     assert "20.0" in texts(figure)
 
 
+def test_the_shares_of_kernels_and_of_classes_of_instructions_add_up_to_all_of_them(run):
+    for figure in (device.kernels(results.device_steps(run[2])), device.mixes(results.devices(run[2]))):
+        ends = [bar.get_x() + bar.get_width() for bar in figure.axes[0].containers[-1]]
+        assert ends == pytest.approx([100.0, 100.0])
+    kinds = [text.get_text() for text in device.kernels(results.device_steps(run[2])).legends[0].get_texts()]
+    assert kinds == ["conv 2d", "add"]  # the one with most instructions first, without its type
+
+
+def test_kinds_beyond_the_colours_are_put_together():
+    frame = {"dataset": "shib", "entry": "m", "kernel": [f"k{i}_s8" for i in range(12)], "instructions.median": 10}
+    figure = device.kernels(pd.DataFrame(frame))
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert len(named) == device.MOST + 1 and named[-1] == device.OTHERS
+    assert figure.axes[0].containers[-1][0].get_width() == pytest.approx(100 * (12 - device.MOST) / 12)
+
+
+def test_energies_are_drawn_from_best_to_worst_over_the_radio(run):
+    spent = energy.decisions(results.devices(run[2]))
+    figure = device.energies(spent, dict.fromkeys(("shib", "house"), (1e-5, 2e-5)))
+    for ax, dataset in zip(figure.axes, ("shib", "house"), strict=True):
+        part = spent[spent["dataset"] == dataset]
+        bars = ax.containers[0]
+        assert [bar.get_x() for bar in bars] == pytest.approx(1e6 * part["joules_low"])
+        assert [bar.get_x() + bar.get_width() for bar in bars] == pytest.approx(1e6 * part["joules_high"])
+
+
+def test_flash_bars_end_at_the_total(run):
+    figure = device.flash(results.devices(run[2]))
+    ends = [bar.get_x() + bar.get_width() for bar in figure.axes[0].containers[-1]]
+    assert ends == pytest.approx([49_158 / 1024] * 2)
+
+
 def test_the_arena_draws_its_tensors_and_not_the_state():
     tensor = {"region": "arena", "offset": 0, "bytes": 512, "first": 0, "last": 1}
     report = {
         "arena_bytes": 1024,
         "tensors": [tensor, {**tensor, "offset": 512, "first": 1}, {**tensor, "region": "state"}],
     }
-    assert len(edge.arena(report).axes[0].patches) == 2
+    assert [len(ax.patches) for ax in edge.arenas({"one": report, "other": report}).axes] == [2, 2]
 
 
 def test_accuracy_against_ram_has_both_limits_and_every_way_of_counting(run):

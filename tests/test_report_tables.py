@@ -152,8 +152,8 @@ def test_the_arena_in_words_counts_shared_bytes_once():
             tensor(0, 9999, 0, 3, region="state"),
         ],
     }
-    text = words.arena(report)
-    assert text.startswith("5 tensors, which side by side would need 6.0 KB, share an arena of 3.0 KB.")
+    text = words.arenas({"student": report})
+    assert text.startswith("- **student**: 5 tensors, which side by side would need 6.0 KB, share an arena of 3.0 KB.")
     assert "At the busiest call 3.0 KB" in text
 
 

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -84,7 +85,7 @@ def run(built: DeviceBuild, inputs: np.ndarray, reset: np.ndarray, timeout_s: fl
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "in.bin").write_bytes(records.pack(inputs, reset, built.emitted.output_bytes))
-        said = _emulate(built, folder, len(inputs), timeout_s)
+        said = emulate(built, folder, len(inputs), timeout_s)
         got = folder / OUTPUT
         answer = _answer(built, got.read_bytes()) if got.exists() else None
     where = _device(built.board, built.ram)
@@ -166,8 +167,12 @@ def _check_size(built: DeviceBuild, n: int) -> None:
         )
 
 
-def _emulate(built: DeviceBuild, folder: Path, n: int, timeout_s: float) -> str:
-    """Run QEMU in `folder` and return what it said. Names without commas, which its options would split."""
+def emulate(built: DeviceBuild, folder: Path, n: int, timeout_s: float, options: Sequence[str] = ()) -> str:
+    """Run QEMU on the `in.bin` of `folder` and return what it said. options: more for its command line.
+
+    Raises DeviceError: it did not end in time.
+    """
+    # names in `folder`, without the commas at which its options are split
     address = built.symbols["__bench_blob"]
     command = [
         *(str(toolchain.find(toolchain.QEMU)), "-M", built.board.name),
@@ -176,6 +181,7 @@ def _emulate(built: DeviceBuild, folder: Path, n: int, timeout_s: float) -> str:
         *("-semihosting-config", "enable=on,target=native"),
         *("-kernel", str(built.elf)),
         *("-device", f"loader,file=in.bin,addr={address:#x},force-raw=on"),
+        *options,
     ]
     try:
         finished = subprocess.run(

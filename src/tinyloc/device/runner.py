@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tinyloc.aot import reader
 from tinyloc.aot.compiler import compile_model
-from tinyloc.device import boards, host, memory, profile, qemu, toolchain, windows
+from tinyloc.device import boards, host, memory, mix, profile, qemu, toolchain, windows
 
 
 def run_model(
@@ -25,6 +25,7 @@ def run_model(
     Returns what `device-<board>.json` holds, all sizes in bytes:
     `flash` and `ram` as `memory.flash` and `memory.ram` give them, `instructions` of an inference {min, median, max},
     `steps` where they go, see `profile.profile` (counted in a run of its own, which does not disturb the others),
+    `mix` what kinds of instructions they are, in the first window, see `mix.mix`,
     `windows`, `host` and `reference`: how far the board is from the host and from the outputs that the .npz
     expects (None without such), each {bit_identical, max_abs_difference}; `bit_identical` and `max_abs_difference`
     of the reference once more.
@@ -56,6 +57,7 @@ def run_model(
             "ram": memory.ram(built, on_board.stack_high_water),
             "instructions": profile.summary(on_board.instructions),
             "steps": steps,
+            "mix": mix.mix(built, given.records[0]),
             "windows": len(given.records),
             **(agreement["reference"] or {"bit_identical": None, "max_abs_difference": None}),
             **agreement,

@@ -9,7 +9,9 @@ from pathlib import Path
 from tinyloc.errors import InputError
 
 CROSS = "arm-none-eabi-"
-CROSS_GCC, CROSS_SIZE, CROSS_NM, CROSS_ADDR2LINE = (CROSS + n for n in ("gcc", "size", "nm", "addr2line"))
+CROSS_GCC, CROSS_SIZE, CROSS_NM, CROSS_ADDR2LINE, CROSS_OBJDUMP = (
+    CROSS + n for n in ("gcc", "size", "nm", "addr2line", "objdump")
+)
 HOST_GCC = "gcc"
 QEMU = "qemu-system-arm"
 
@@ -19,6 +21,7 @@ PACKAGES = {
     CROSS_SIZE: _CROSS_PACKAGES,
     CROSS_NM: _CROSS_PACKAGES,
     CROSS_ADDR2LINE: _CROSS_PACKAGES,
+    CROSS_OBJDUMP: _CROSS_PACKAGES,
     HOST_GCC: ("gcc", "libc6-dev"),
     QEMU: ("qemu-system-arm",),
 }

@@ -28,6 +28,23 @@ def memory(sizes: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def programs(runs: pd.DataFrame) -> pd.DataFrame:
+    """Whole compiled programs under both readings, as a page shows them; of seeds the largest.
+
+    runs: as `results.devices` gives it. Nothing comes on top: the stack, at its highest mark, is counted.
+    """
+    parts = runs.assign(ram_flash=runs["ram.total"], ram_all=runs["ram.total"] + runs["flash.total"])
+    table = parts.groupby(["dataset", "entry"], sort=False, as_index=False)[["flash.total", *READINGS.values()]].max()
+    found = pd.DataFrame({"data set": table["dataset"], "model": table["entry"]})
+    found["flash (KB)"] = [kilobytes(size) for size in table["flash.total"]]
+    for reading, column in READINGS.items():
+        found[f"RAM, {reading} (KB)"] = [kilobytes(size) for size in table[column]]
+    for limit in LIMITS_KB:
+        for reading, column in READINGS.items():
+            found[f"fits {limit} KB, {reading}"] = ["yes" if size <= limit * KB else "no" for size in table[column]]
+    return found
+
+
 def shown(table: pd.DataFrame) -> pd.DataFrame:
     """The table as a page shows it, in KB. table: as `memory` gives it."""
     sizes = {

@@ -134,8 +134,12 @@ def transitions(timelines: Mapping[str, pd.DataFrame]) -> str:
     return "\n".join(lines)
 
 
-def arena(report: Mapping) -> str:
-    """How well the arena is used. report: the compiler's `report.json`."""
+def arenas(reports: Mapping[str, Mapping]) -> str:
+    """How well arenas are used. reports: the compiler's `report.json`, by the model's name."""
+    return "\n".join(f"- **{name}**: {_arena(report)}" for name, report in reports.items())
+
+
+def _arena(report: Mapping) -> str:
     tensors = [t for t in report["tensors"] if t["region"] == "arena"]
     calls = range(-1, 1 + max(t["last"] for t in tensors))
     peak = max(_occupied(t for t in tensors if t["first"] <= call <= t["last"]) for call in calls)

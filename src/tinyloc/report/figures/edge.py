@@ -76,14 +76,21 @@ def score_agreement(scores: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figu
 
 
 @styled
-def arena(report: Mapping) -> Figure:
-    """The plan of an arena: a rectangle a tensor, over the kernel calls of its life and the addresses it has.
+def arenas(reports: Mapping[str, Mapping]) -> Figure:
+    """The plans of arenas: a rectangle a tensor, over the kernel calls of its life and the addresses it has.
 
-    report: the compiler's `report.json`.
+    reports: the compiler's `report.json`, by the model's name.
     """
+    figure, axes = panels(len(reports), 3.6)
+    for ax, (name, report) in zip(axes[:, 0], reports.items(), strict=True):
+        _arena(ax, report)
+        ax.set_title(name)
+    axes[-1, 0].set_xlabel("kernel call")
+    return figure
+
+
+def _arena(ax: Axes, report: Mapping) -> None:
     tensors = [t for t in report["tensors"] if t["region"] == "arena"]
-    figure, axes = panels(1, 4.2)
-    ax = axes[0, 0]
     for tensor in tensors:
         life = tensor["last"] - tensor["first"] + 1
         corner = (tensor["first"] - 0.5, tensor["offset"] / KB)
@@ -91,9 +98,8 @@ def arena(report: Mapping) -> Figure:
     last = max(t["last"] for t in tensors)
     ax.axhline(report["arena_bytes"] / KB, color="black", lw=1, ls=":")
     ax.set(xlim=(-1.5, last + 1.5), ylim=(0, 1.06 * report["arena_bytes"] / KB))
-    ax.set(xlabel="kernel call", ylabel="address in the arena (KB)")
+    ax.set_ylabel("address in the arena (KB)")
     ax.grid(False)
-    return figure
 
 
 @styled

@@ -88,7 +88,7 @@ PARTS = (
         # with its DC/DC converter; 6.3 mA with its linear regulator
         (52 * UA_PER_MHZ, 6.3e-3 / 64e6),
         3.0,
-        "product specification",
+        "product specification (unchecked)",
     ),
     Part(
         "STM32L4",

@@ -65,31 +65,47 @@ static void close_motion(void)
     }
 }
 
-/* Digit by digit on the integer m of v = m 2^e, e even: the C library's sqrt would bring errno into the image, and with
- * it newlib's kilobyte of RAM. */
-double tl_root(double v)
+/* floor(sqrt(m)), digit by digit, and what is left of m. m: 2^52 to 2^54 - 1, so that the root has 27 bits. */
+static uint32_t whole_root(uint64_t m, uint32_t *left)
 {
-    uint64_t bits, root = 0, rest = 0;
-    int32_t exponent;
+    uint32_t root = 0, rest = 0;
 
-    if (v < 1e-200)
-        return 0.0;
-    memcpy(&bits, &v, sizeof bits);
-    exponent = (int32_t)(bits >> 52) - 1023;
-    uint64_t m = (bits & 0xFFFFFFFFFFFFFu) | (uint64_t)1 << 52;
-    if (exponent & 1) {
-        m <<= 1;
-        exponent--;
-    }
-    /* the 54 bits of the root of m 2^54: one more than a double has, which tells how to round; it is never a tie */
-    for (int shift = 52; shift > -56; shift -= 2) {
-        rest = rest << 2 | (shift >= 0 ? m >> shift & 3u : 0u);
+    for (int shift = 52; shift >= 0; shift -= 2) {
+        rest = rest << 2 | ((uint32_t)(m >> shift) & 3u);
         root <<= 1;
         if (rest > root << 1) {
             rest -= (root << 1) + 1;
             root++;
         }
     }
+    *left = rest;
+    return root;
+}
+
+/* On the integer m of v = m 2^e, e even: the C library's sqrt would bring errno into the image, and with it newlib's
+ * kilobyte of RAM. A root of 54 bits has one more than a double, which tells how to round; it is never a tie. Its lower
+ * half is a quotient: P. Zimmermann, "Karatsuba Square Root" (INRIA report 3805, 1999). */
+double tl_root(double v)
+{
+    uint64_t bits, m;
+    uint32_t upper, left;
+    int32_t exponent;
+
+    if (v < 1e-200)
+        return 0.0;
+    memcpy(&bits, &v, sizeof bits);
+    exponent = (int32_t)(bits >> 52) - 1023;
+    m = (bits & 0xFFFFFFFFFFFFFu) | (uint64_t)1 << 52;
+    if (exponent & 1) {
+        m <<= 1;
+        exponent--;
+    }
+    upper = whole_root(m, &left);
+    uint64_t lower = ((uint64_t)left << 26) / upper;
+    /* what is left of m 2^54 is (left 2^26 - upper lower) 2^28 - lower^2: where that is negative, lower is one too many */
+    if ((((uint64_t)left << 26) - upper * lower) << 28 < lower * lower)
+        lower--;
+    const uint64_t root = ((uint64_t)upper << 27) + lower;
     /* the leading bit of the rounded root adds one to the exponent, and a carry another */
     bits = ((uint64_t)(exponent / 2 + 1022) << 52) + ((root + 1) >> 1);
     memcpy(&v, &bits, sizeof v);

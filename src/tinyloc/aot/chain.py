@@ -1,4 +1,4 @@
-"""Writes the chain from packets to rooms around a compiled model: constants from its export, the code of firmware/chain.
+"""Writes the chain from packets to rooms around a compiled model: constants from its export, code of firmware/chain.
 
 The emitted folder is one of `compile_model` with chain_config.h, chain_config.c and the sources of `firmware/chain`
 beside the model's. An application includes `tl_chain.h`.

@@ -44,15 +44,15 @@ def run_chain(
     deployed = Deployed.read(Path(export))
     table = read_csv(Path(packets), deployed.gateways, accelerometer=deployed.accelerometer)
     wanted, over = pipeline.follow(deployed, Recording(Path(packets).stem, "", "living", table), hop)
-    offers, ends = _offers(table, deployed, over, Path(packets))
-    reset = np.arange(len(offers)) == 0
+    given, ends = offers(table, deployed, over, Path(packets))
+    reset = np.arange(len(given)) == 0
     kept = tempfile.TemporaryDirectory() if workdir is None else nullcontext(workdir)
     with kept as name:
         folder = Path(name)
         emit_chain(export, folder / "aot", ram=ram, hop=hop, samples=samples(table.columns))
         built = qemu.build(folder / "aot", board, ram, folder / board, stack)
-        on_board = qemu.run(built, offers, reset)
-        on_host = host.run(host.build(folder / "aot", folder / "host"), offers, reset)
+        on_board = qemu.run(built, given, reset)
+        on_host = host.run(host.build(folder / "aot", folder / "host"), given, reset)
         answers = on_board.outputs.view(answer_type(wanted.scaled.shape[1]))[:, 0]
         got = trace(answers, ends)
         answered = wanted.room != NO_ROOM
@@ -94,11 +94,12 @@ def same_steps(one: Trace, other: Trace) -> bool:
     return same and bool(((one.room == NO_ROOM) == (other.room == NO_ROOM)).all())
 
 
-def _offers(table: pd.DataFrame, deployed: Deployed, over: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray]:
+def offers(table: pd.DataFrame, deployed: Deployed, over: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Records [N, offer bytes] uint8 for the runner, and which of them end a step [N] bool.
 
     over: [P], how many steps each packet ends. It is offered once for each of them, and once more, when it is taken;
     the end of the recording comes last.
+    Raises InputError: a packet's number does not fit 32 bits. path: of the table, for that message.
     """
     late = np.flatnonzero(table["seqno"] >= 2**32)
     if len(late):
@@ -106,9 +107,9 @@ def _offers(table: pd.DataFrame, deployed: Deployed, over: np.ndarray, path: Pat
         raise InputError(f"{path}: packet {row + 1}: seqno {table['seqno'][row]} needs more than 32 bits; renumber")
     felt = samples(table.columns)
     packet = np.repeat(np.arange(len(table)), over + 1)
-    offers = np.zeros(len(packet) + 1, offer_type(felt))
-    offers["end"][-1] = 1
-    to = offers["packet"][:-1]
+    rows = np.zeros(len(packet) + 1, offer_type(felt))
+    rows["end"][-1] = 1
+    to = rows["packet"][:-1]
     to["time"] = table["timestamp"].to_numpy("datetime64[us]").astype(np.int64)[packet]
     to["rssi"] = table["rssi"].to_numpy()[packet]
     to["seqno"] = table["seqno"].to_numpy()[packet]
@@ -116,7 +117,7 @@ def _offers(table: pd.DataFrame, deployed: Deployed, over: np.ndarray, path: Pat
     if felt:
         to["samples"] = table[list(acceleration(felt))].to_numpy(np.float64).reshape(len(table), felt, 3)[packet]
     taken = np.append(np.diff(packet) != 0, True)
-    return offers.view(np.uint8).reshape(len(offers), -1), np.append(~taken, True)
+    return rows.view(np.uint8).reshape(len(rows), -1), np.append(~taken, True)
 
 
 def _instructions(counts: np.ndarray, ends: np.ndarray, room: np.ndarray) -> dict[str, dict[str, int] | None]:

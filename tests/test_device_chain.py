@@ -11,9 +11,11 @@ from aot_tools import gcc
 from hypothesis import given, settings
 from packet_tables import GATEWAYS, table, unruly
 from tflite_writer import ModelWriter
+from typer.testing import CliRunner
 
 from tinyloc.aot.chain import answer_type, emit_chain
 from tinyloc.aot.deployed import Deployed
+from tinyloc.cli import app
 from tinyloc.config import HouseData
 from tinyloc.data import sources
 from tinyloc.data.features import ACC_NAMES
@@ -24,8 +26,8 @@ from tinyloc.device.records import DeviceError
 from tinyloc.errors import InputError
 
 ROOMS, LENGTH = ("attic", "cellar", "hall"), 4
-PROPERTY = settings(derandomize=True, deadline=None, max_examples=40)
-SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+PROPERTY = settings(derandomize=True, deadline=None, max_examples=15)
+SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
 def windowed(n_ap: int) -> ModelWriter:
@@ -85,7 +87,7 @@ def export(folder, kind, gateways=GATEWAYS):
     return folder
 
 
-@pytest.fixture(scope="module", params=[(windowed, 1), (windowed, 3), (streamed, 1)], ids=["window", "hop", "stream"])
+@pytest.fixture(scope="module", params=[(windowed, 2), (streamed, 1)], ids=["window", "stream"])
 def on_host(request, tmp_path_factory):
     """(export, hop, the chain built for the host with all that looks for mistakes)"""
     tiny_model.need(toolchain.HOST_GCC)
@@ -117,7 +119,7 @@ def test_features_are_pythons_to_the_bit_and_rooms_are_its_rooms(on_host):
         rooms.update(got.room.tolist())
 
     check()
-    assert rooms >= {0, 1, 2}  # or nothing was decided
+    assert len(rooms - {pipeline.NO_ROOM}) > 1  # or nothing was decided
 
 
 def test_another_feature_another_step_or_another_answer_is_told(on_host):
@@ -224,3 +226,15 @@ def test_a_model_with_a_state_needs_every_step_and_a_number_32_bits(tmp_path):
     packets = table([0, 1], seqno=[1, 2**32])
     with pytest.raises(InputError, match="packet 2: seqno 4294967296 needs more than 32 bits"):
         chain.offers(packets, Deployed.read(folder), np.zeros(2, int), "toy")
+
+
+def test_the_command_line_takes_an_export_where_it_takes_a_model(tmp_path, monkeypatch):
+    monkeypatch.setattr("tinyloc.device.chain.run_chain", lambda *given, **options: {"given": list(map(str, given))})
+    folder = export(tmp_path / "export", windowed)
+    runner = CliRunner()
+    done = runner.invoke(app, ["compile", str(folder), "-o", str(tmp_path / "c"), "--hop", "5"])
+    assert done.exit_code == 0, done.output
+    assert "FULLY_CONNECTED" in done.output
+    assert "#define CHAIN_HOP 5U" in (tmp_path / "c" / "chain_config.h").read_text()
+    done = runner.invoke(app, ["run", str(folder), "packets.csv", "--ram", "8K"])
+    assert done.exit_code == 0 and json.loads(done.output) == {"given": [str(folder), "packets.csv"]}

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
+from tinyloc.data.features import REMEMBERED
 from tinyloc.data.packets import ACCELERATION, COLUMNS, Dataset, Recording
 
 GATEWAYS, ROOMS = ("east", "west"), ("attic", "cellar", "hall")
@@ -51,3 +52,29 @@ def tables(draw, max_size: int = 80):
     # one packet has one set of samples, on whichever row it stands
     samples = np.random.default_rng(draw(st.integers(0, 99))).integers(-64, 64, (seqno[-1] + 1, len(ACCELERATION))) / 32
     return table(np.cumsum(pauses), rssi, seqno, gateway, room, acceleration=samples[seqno])
+
+
+@st.composite
+def unruly(draw, accelerometer: bool | None = None):
+    """Packet tables whose numbers come back late, jump and repeat, with samples that no float holds exactly.
+
+    accelerometer: whether packets carry samples; None leaves it to chance.
+    Hypothesis draws few rows where it draws each; what needs a crowd (many packets a bin, many bins) comes from a seed.
+    """
+    n, rng = draw(st.integers(1, 120)), np.random.default_rng(draw(st.integers(0, 9999)))
+    pause = rng.integers(0, draw(st.sampled_from([2, 60, 400, 900])), n)
+    rare = rng.random(n) < draw(st.sampled_from([0, 0.05, 0.3]))
+    pause[rare] = rng.choice([500, 501, 1000, 2500, 5000, 5001, 20_000], rare.sum())
+    jumps = rng.choice([0, 1, 1, 2, REMEMBERED - 1, REMEMBERED, REMEMBERED + 1, -1, -3, -REMEMBERED], n)
+    size = draw(st.sampled_from([1e-3, 1.0, 16.0]))
+    samples = rng.uniform(-size, size, (n, len(ACCELERATION)))
+    samples[rng.random(n) < 0.2] = 0.1  # a device that lies still
+    packets = table(
+        np.cumsum(pause),
+        rssi=rng.integers(-105, -20, n),
+        seqno=10_000 + np.cumsum(jumps),
+        gateway=rng.choice(GATEWAYS[: draw(st.sampled_from([1, len(GATEWAYS)]))], n),  # one of them may never hear
+        acceleration=samples,
+    )
+    carried = draw(st.booleans()) if accelerometer is None else accelerometer
+    return packets if carried else packets.drop(columns=list(ACCELERATION))

@@ -3,11 +3,10 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from packet_tables import GATEWAYS, dataset, table
+from packet_tables import GATEWAYS, dataset, table, unruly
 
 from tinyloc.config import Features
 from tinyloc.data.features import REMEMBERED, all_steps
-from tinyloc.data.packets import ACCELERATION
 from tinyloc.data.stream import StepStream, WindowStream, play
 from tinyloc.data.windows import Scaler, cut
 from tinyloc.errors import InputError
@@ -20,30 +19,6 @@ def streamed(data, features):
     recording = data.recordings[0]
     stream = StepStream(len(data.gateways), "s1x" in recording.packets, features)
     return [step for packet in play(recording, data) for step in stream.push(packet)] + stream.close()
-
-
-@st.composite
-def unruly(draw):
-    """Packet tables whose numbers come back late, jump and repeat, with samples that no float holds exactly.
-
-    Hypothesis draws few rows where it draws each; what needs a crowd (many packets a bin, many bins) comes from a seed.
-    """
-    n, rng = draw(st.integers(1, 120)), np.random.default_rng(draw(st.integers(0, 9999)))
-    pause = rng.integers(0, draw(st.sampled_from([2, 60, 400, 900])), n)
-    rare = rng.random(n) < draw(st.sampled_from([0, 0.05, 0.3]))
-    pause[rare] = rng.choice([500, 501, 1000, 2500, 5000, 5001, 20_000], rare.sum())
-    jumps = rng.choice([0, 1, 1, 2, REMEMBERED - 1, REMEMBERED, REMEMBERED + 1, -1, -3, -REMEMBERED], n)
-    size = draw(st.sampled_from([1e-3, 1.0, 16.0]))
-    samples = rng.uniform(-size, size, (n, len(ACCELERATION)))
-    samples[rng.random(n) < 0.2] = 0.1  # a device that lies still
-    packets = table(
-        np.cumsum(pause),
-        rssi=rng.integers(-105, -20, n),
-        seqno=10_000 + np.cumsum(jumps),
-        gateway=rng.choice(GATEWAYS[: draw(st.sampled_from([1, len(GATEWAYS)]))], n),  # one of them may never hear
-        acceleration=samples,
-    )
-    return packets.drop(columns=list(ACCELERATION)) if draw(st.booleans()) else packets
 
 
 @PROPERTY

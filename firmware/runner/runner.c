@@ -2,18 +2,19 @@
 
 #include <stddef.h>
 
-#include "model.h"
 #include "port.h"
+#include "work.h"
 
 #define WORD sizeof(uint32_t)
 #define PADDED(bytes) (((bytes) + WORD - 1) / WORD * WORD)
-#define IN_STRIDE (WORD + PADDED((size_t)TINYLOC_INPUT_BYTES))
+#define IN_STRIDE (WORD + PADDED((size_t)runner_work.all_input_bytes))
 #ifdef TINYLOC_PROFILE
+#include "model.h"
 #define PROFILE_WORDS TINYLOC_STEPS
 #else
 #define PROFILE_WORDS 0
 #endif
-#define OUT_STRIDE ((2 + PROFILE_WORDS) * WORD + PADDED((size_t)TINYLOC_OUTPUT_BYTES))
+#define OUT_STRIDE ((2 + PROFILE_WORDS) * WORD + PADDED((size_t)runner_work.all_output_bytes))
 #define HEADER_WORDS 4
 
 /* The fault handler ends the run from anywhere, so what is finished is known here and not in a local variable. */
@@ -53,25 +54,25 @@ static uint32_t check_header(const uint8_t *blob, size_t bytes)
     if (bytes < sizeof header)
         runner_end(RUNNER_BAD_INPUT, NULL);
     copy(header, blob, sizeof header);
-    if (header[0] != RUNNER_MAGIC_IN || header[2] != TINYLOC_INPUT_BYTES || header[3] != TINYLOC_OUTPUT_BYTES ||
-        header[1] > (bytes - sizeof header) / IN_STRIDE)
+    if (header[0] != RUNNER_MAGIC_IN || header[2] != runner_work.all_input_bytes ||
+        header[3] != runner_work.all_output_bytes || header[1] > (bytes - sizeof header) / IN_STRIDE)
         runner_end(RUNNER_BAD_INPUT, NULL);
     return header[1];
 }
 
 static void put_inputs(const uint8_t *from)
 {
-    for (unsigned i = 0; i < TINYLOC_N_INPUTS; i++) {
-        copy(tinyloc_input(i), from, tinyloc_input_bytes[i]);
-        from += tinyloc_input_bytes[i];
+    for (unsigned i = 0; i < runner_work.n_inputs; i++) {
+        copy(runner_work.input(i), from, runner_work.input_bytes[i]);
+        from += runner_work.input_bytes[i];
     }
 }
 
 static void take_outputs(uint8_t *to)
 {
-    for (unsigned i = 0; i < TINYLOC_N_OUTPUTS; i++) {
-        copy(to, tinyloc_output(i), tinyloc_output_bytes[i]);
-        to += tinyloc_output_bytes[i];
+    for (unsigned i = 0; i < runner_work.n_outputs; i++) {
+        copy(to, runner_work.output(i), runner_work.output_bytes[i]);
+        to += runner_work.output_bytes[i];
     }
 }
 
@@ -82,9 +83,9 @@ static void run_record(const uint8_t *in, uint8_t *out)
 
     copy(&flags, in, sizeof flags);
     if (flags & RUNNER_RESET)
-        tinyloc_init();
+        runner_work.init();
     put_inputs(in + WORD);
-    instructions = port_instructions(tinyloc_run);
+    instructions = port_instructions(runner_work.run);
     copy(out, &instructions, sizeof instructions);
     out += sizeof instructions;
 #ifdef TINYLOC_PROFILE
@@ -108,7 +109,7 @@ void runner_run(void)
     if (output == NULL)
         runner_end(RUNNER_TOO_BIG, NULL);
 
-    tinyloc_init();
+    runner_work.init();
     for (; finished < records; finished++) {
         run_record(in, output + finished * OUT_STRIDE);
         in += IN_STRIDE;

@@ -34,7 +34,9 @@ RootOption = Annotated[
 WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Processes (default: all cores).")]
 DatasetOption = Annotated[str, typer.Option("--dataset", "-d", help="A data set of the configuration.")]
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="A model of the configuration.")]
+BOARD = "mps2-an386"
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the run.")]
+HopOption = Annotated[int, typer.Option("--hop", help="Whole chain: steps from one room to the next.")]
 
 
 def _study(config: str, root: Path | None, workers: int | None) -> Any:
@@ -239,24 +241,34 @@ def export(
 
 @app.command("compile")
 def compile_(
-    path: Annotated[Path, typer.Argument(metavar="MODEL.tflite")],
+    path: Annotated[Path, typer.Argument(metavar="MODEL.tflite|EXPORT")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the C sources and the report.")],
     ram: Annotated[str | None, typer.Option(help="Refuse a model that needs more, e.g. 64K.")] = None,
     core: Annotated[str, typer.Option(help="cortex-m4f, cortex-m7, cortex-m55 or generic.")] = "generic",
+    hop: HopOption = 1,
 ) -> None:
-    """Compile a .tflite ahead of time into C: no heap, no interpreter, weights in flash, one planned arena."""
-    from tinyloc.aot.compiler import compile_model
+    """Compile a .tflite ahead of time into C: no heap, no interpreter, weights in flash, one planned arena.
 
-    compile_model(path, out, ram=_bytes(ram) if ram else None, core=core)
+    Of a folder that `tinyloc export` wrote, the whole chain: packets in, one room a step out.
+    """
+    if path.is_dir():
+        from tinyloc.aot.chain import emit_chain
+
+        emit_chain(path, out, ram=_bytes(ram) if ram else None, core=core, hop=hop)
+    else:
+        from tinyloc.aot.compiler import compile_model
+
+        compile_model(path, out, ram=_bytes(ram) if ram else None, core=core)
     typer.echo((out / "report.txt").read_text(encoding="utf-8").rstrip())
 
 
 @app.command()
 def run(
-    path: Annotated[Path | None, typer.Argument(metavar="[MODEL.tflite]")] = None,
-    windows: Annotated[Path | None, typer.Argument(metavar="[WINDOWS.npz]")] = None,
-    board: Annotated[str | None, typer.Option(help="The board that QEMU plays (default: mps2-an386).")] = None,
+    path: Annotated[Path | None, typer.Argument(metavar="[MODEL.tflite|EXPORT]")] = None,
+    given: Annotated[Path | None, typer.Argument(metavar="[WINDOWS.npz|PACKETS.csv]")] = None,
+    board: Annotated[str | None, typer.Option(help=f"The board that QEMU plays (default: {BOARD}).")] = None,
     ram: Annotated[str, typer.Option(help="RAM of the device, e.g. 64K.")] = "64K",
+    hop: HopOption = 1,
     config: ConfigOption = "quick",
     dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Stage form: a data set.")] = None,
     model: Annotated[str | None, typer.Option("--model", "-m", help="Stage form: a model.")] = None,
@@ -265,20 +277,32 @@ def run(
     root: RootOption = None,
     workers: WorkersOption = None,
 ) -> None:
-    """Run a model on a Cortex-M in QEMU: a .tflite over windows, or (--dataset, --model, --kind) a stage of a study."""
+    """Run a model on a Cortex-M in QEMU: a .tflite over windows, or (--dataset, --model, --kind) a stage of a study.
+
+    With a folder that `tinyloc export` wrote and a CSV of packets: the whole chain, fed packet by packet.
+    """
     import json
 
     from tinyloc.device.profile import table
     from tinyloc.files import read_json
 
-    if path and windows:
+    if path and given and path.is_dir():
+        from tinyloc.device.chain import run_chain
+
+        report = run_chain(path, given, board=board or BOARD, ram=_bytes(ram), hop=hop)
+        typer.echo(json.dumps(report, indent=1))
+        return
+    if path and given:
         from tinyloc.device.runner import run_model
 
-        report = run_model(path, windows, board=board or "mps2-an386", ram=_bytes(ram))
+        report = run_model(path, given, board=board or BOARD, ram=_bytes(ram))
     elif dataset and model and kind:
         report = read_json(_study(config, root, workers).on_device(dataset, model, kind, seed, board))
     else:
-        raise InputError("run: give MODEL.tflite and WINDOWS.npz, or --dataset, --model and --kind")
+        raise InputError(
+            "run: give MODEL.tflite and WINDOWS.npz, or a folder of `tinyloc export` and PACKETS.csv, "
+            "or --dataset, --model and --kind"
+        )
     typer.echo(json.dumps({k: v for k, v in report.items() if k not in {"key", "provenance", "steps"}}, indent=1))
     typer.echo(table(report["steps"]), err=True)  # for people; what is above stays whole JSON
 

@@ -119,13 +119,14 @@ class Scaler:
         return cls(**{name: np.asarray(value, np.float32) for name, value in values.items()})
 
 
-def _span(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+def span(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """What a column is divided by [n] float32: its range, or 1 where it has none."""
     return np.where(high > low, high - low, 1).astype(np.float32)
 
 
 def _scale(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    return (values - low) / _span(low, high)
+    return (values - low) / span(low, high)
 
 
 def _unscale(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    return values * _span(low, high) + low
+    return values * span(low, high) + low

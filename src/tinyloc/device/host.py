@@ -33,7 +33,7 @@ def build(aot: Path, out: Path, flags: tuple[str, ...] = ()) -> HostBuild:
     out.mkdir(parents=True, exist_ok=True)
     program = out.resolve() / "runner"
     runner = shipped("firmware") / "runner"
-    sources = [*emitted.sources, runner / "runner.c", runner / "port_host.c"]
+    sources = [*emitted.sources, *(runner / name for name in ("runner.c", emitted.work, "port_host.c"))]
     include = [f"-I{runner}", f"-I{aot.resolve()}"]
     try:
         toolchain.call(

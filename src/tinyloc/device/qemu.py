@@ -109,7 +109,8 @@ def _compile_all(board: Board, emitted: Emitted, out: Path, profile: bool) -> li
     model = (emitted.folder.resolve(),)
     ours = (firmware / "boards" / board.name, firmware / "boards", firmware / "runner", *model)
     startup = [firmware / "boards" / name for name in (*STARTUP, board.mpu)]
-    bench = [firmware / "runner" / "runner.c", *(firmware / "boards" / name for name in BENCH)]
+    runner = [firmware / "runner" / name for name in ("runner.c", emitted.work)]
+    bench = [*runner, *(firmware / "boards" / name for name in BENCH)]
     define = ("-DTINYLOC_PROFILE",) if profile else ()
     return [
         *(_compile(board, source, out / "model", model, define) for source in emitted.sources),

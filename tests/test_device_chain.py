@@ -1,0 +1,240 @@
+"""The chain from packets to rooms in C: Python's features to the bit, and its rooms, on the host and on a board."""
+
+import ctypes
+import json
+import math
+
+import numpy as np
+import pytest
+import tiny_model
+from aot_tools import gcc
+from hypothesis import given, settings
+from packet_tables import GATEWAYS, table, unruly
+from tflite_writer import ModelWriter
+from typer.testing import CliRunner
+
+from tinyloc.aot.chain import answer_type, emit_chain
+from tinyloc.aot.deployed import Deployed
+from tinyloc.cli import app
+from tinyloc.config import HouseData
+from tinyloc.data import sources
+from tinyloc.data.features import ACC_NAMES
+from tinyloc.data.packets import ACCELERATION, Recording, read_csv, write_csv
+from tinyloc.data.simulate import simulate
+from tinyloc.device import chain, host, pipeline, toolchain
+from tinyloc.device.records import DeviceError
+from tinyloc.errors import InputError
+
+ROOMS, LENGTH = ("attic", "cellar", "hall"), 4
+PROPERTY = settings(derandomize=True, deadline=None, max_examples=15)
+SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+
+def windowed(n_ap: int) -> ModelWriter:
+    """int8, a window at once: one linear map of each modality, added."""
+    m, random = ModelWriter(), np.random.default_rng(2)
+    parts = []
+    for name, columns, scale, zero in (("rssi", n_ap, 0.009, -100), ("acc", 6, 0.013, 7)):
+        source = m.input((1, LENGTH, columns), "int8", scale=scale, zero=zero, name=name)
+        weights = m.constant(random.integers(-127, 128, (len(ROOMS), columns)).astype(np.int8), scale=0.02)
+        parts.append(m.tensor((1, LENGTH, len(ROOMS)), "int8", scale=0.05, zero=3))
+        m.operator("FULLY_CONNECTED", [source, weights, -1], parts[-1:], "FullyConnected", keepNumDims=True)
+    scores = m.output(m.tensor((1, LENGTH, len(ROOMS)), "int8", scale=0.07, zero=-5, name="scores"))
+    m.operator("ADD", parts, [scores], "Add")
+    return m
+
+
+def streamed(n_ap: int) -> ModelWriter:
+    """float32, a step at a time: a leaky sum of linear maps of RSSI."""
+    m, random, shape = ModelWriter(), np.random.default_rng(3), (1, len(ROOMS))
+    rssi, state = m.input((1, n_ap), name="rssi"), m.input(shape, name="state/h")
+    weights = m.constant(random.normal(size=(len(ROOMS), n_ap)).astype(np.float32))
+    drive, kept, new = (m.tensor(shape, name=name) for name in ("drive", "kept", "next/h"))
+    m.operator("FULLY_CONNECTED", [rssi, weights, -1], [drive], "FullyConnected", keepNumDims=True)
+    m.operator("MUL", [state, m.constant(np.float32([[0.7]]))], [kept], "Mul")
+    m.operator("ADD", [kept, drive], [new], "Add")
+    bias = m.constant(random.normal(size=(len(ROOMS), len(ROOMS))).astype(np.float32))
+    scores = m.tensor(shape, name="scores")
+    m.operator("FULLY_CONNECTED", [new, bias, -1], [scores], "FullyConnected", keepNumDims=True)
+    m.graph.outputs = [scores, new]
+    return m
+
+
+def export(folder, kind, gateways=GATEWAYS):
+    """The folder of an export, as `tinyloc export` writes it."""
+    folder.mkdir(parents=True)
+    felt = ACC_NAMES if kind is windowed else ()
+    kind(len(gateways)).save(folder / "model.tflite")
+    (folder / "labels.txt").write_text("".join(f"{room}\n" for room in ROOMS))
+    (folder / "features.json").write_text(
+        json.dumps(
+            {
+                **{"bin_s": 1.0, "silent_dbm": -120.0, "max_gap_s": 2.5, "window_steps": LENGTH},
+                **{"rssi": {"columns": list(gateways)}, "acc": {"columns": list(felt)}},
+            }
+        )
+    )
+    limits = {"acc": {name: {"min": -0.1, "max": 0.7} for name in felt} | {"mean_x": {"min": 0.25, "max": 0.25}}}
+    limits["rssi"] = {name: {"min": -120.0, "max": -41.3 - i} for i, name in enumerate(gateways)}
+    (folder / "scaler.json").write_text(json.dumps(limits))
+    if kind is windowed:
+        random = np.random.default_rng(4)
+        energies = {"start": random.normal(size=3), "transition": np.eye(3) + random.normal(size=(3, 3))}
+        energies["end"] = random.normal(size=3)
+        (folder / "decoder.json").write_text(
+            json.dumps({k: v.astype(np.float32).tolist() for k, v in energies.items()})
+        )
+    return folder
+
+
+@pytest.fixture(scope="module", params=[(windowed, 2), (streamed, 1)], ids=["window", "stream"])
+def on_host(request, tmp_path_factory):
+    """(export, hop, the chain built for the host with all that looks for mistakes)"""
+    tiny_model.need(toolchain.HOST_GCC)
+    kind, hop = request.param
+    folder = tmp_path_factory.mktemp("chain")
+    exported = export(folder / "export", kind)
+    emit_chain(exported, folder / "aot", hop=hop)
+    return Deployed.read(exported), hop, host.build(folder / "aot", folder / "host", SANITIZERS)
+
+
+def play(deployed, hop, built, packets):
+    """(the chain's trace, Python's) of one recording."""
+    wanted, over = pipeline.follow(deployed, Recording("toy", "", "living", packets), hop)
+    rows, ends = chain.offers(packets, deployed, over, "toy")
+    answers = host.run(built, rows, np.arange(len(rows)) == 0).outputs
+    return chain.trace(answers.view(answer_type(wanted.scaled.shape[1]))[:, 0], ends), wanted
+
+
+def test_features_are_pythons_to_the_bit_and_rooms_are_its_rooms(on_host):
+    deployed, hop, built = on_host
+    rooms = set()
+
+    @PROPERTY
+    @given(packets=unruly(accelerometer=deployed.accelerometer))
+    def check(packets):
+        got, wanted = play(deployed, hop, built, packets)
+        assert chain.same_steps(got, wanted)
+        assert got.room.tolist() == wanted.room.tolist()
+        rooms.update(got.room.tolist())
+
+    check()
+    assert len(rooms - {pipeline.NO_ROOM}) > 1  # or nothing was decided
+
+
+def test_another_feature_another_step_or_another_answer_is_told(on_host):
+    deployed, hop, built = on_host
+    packets = table(np.arange(40) * 300, rssi=-50 - np.arange(40))
+    if not deployed.accelerometer:
+        packets = packets.drop(columns=list(ACCELERATION))
+    got, wanted = play(deployed, hop, built, packets)
+    assert chain.same_steps(got, wanted)
+    got.scaled[3, 1] = np.nextafter(got.scaled[3, 1], 9)
+    assert not chain.same_steps(got, wanted)
+    with pytest.raises(DeviceError, match="offer 1 of 2 ended a step"):
+        chain.trace(np.ones(2, answer_type(3)), np.array([False, True]))
+
+
+def test_the_root_is_correctly_rounded(tmp_path):
+    emit_chain(export(tmp_path / "export", windowed), tmp_path / "aot")
+    gcc("-O2", "-fPIC", "-shared", tmp_path / "aot" / "tl_features.c", "-o", tmp_path / "root.so")
+    root = ctypes.CDLL(str(tmp_path / "root.so")).tl_root
+    root.argtypes, root.restype = [ctypes.c_double], ctypes.c_double
+    random = np.random.default_rng(0)
+    values = np.concatenate([random.uniform(0, 4, 4000), 10.0 ** random.uniform(-199, 300, 4000)])
+    near = np.nextafter(values[:2000] ** 2, np.repeat([0, 9], 1000))  # beside a square
+    middle = (1 + random.integers(0, 2**23, 2000) * 2.0**-23 + 2.0**-24) ** 2  # the root lies between two floats
+    for value in np.concatenate([values, values[:2000] ** 2, near, middle, [1.0, 0.25, 2.0, 4.0]]).tolist():
+        assert root(value) == math.sqrt(value)
+    assert root(0.0) == root(1e-201) == 0.0
+    assert np.float32(math.sqrt(1e-200)) == 0
+
+
+def test_the_emitted_code_is_clean_for_the_static_analyser(tmp_path):
+    tiny_model.need(toolchain.HOST_GCC)
+    for kind in (windowed, streamed):
+        emit_chain(export(tmp_path / kind.__name__, kind), tmp_path / "c")
+        for source in ("tl_chain.c", "tl_features.c", "tl_decode.c", "chain_config.c"):
+            gcc("-O2", "-fanalyzer", "-c", tmp_path / "c" / source, "-o", tmp_path / "object.o")
+
+
+def recording():
+    """(gateways, packets) of a real session where there is one, of a simulated house otherwise."""
+    folder = sources.find_shib()
+    if folder:
+        return (packets := read_csv(folder / "1-1.csv").iloc[:250])["gateway"].unique(), packets
+    house = HouseData(kind="house", fingerprint_minutes=1, living_minutes=1, living_recordings=1, fingerprint_walks=1)
+    data = simulate("house", house)
+    return data.gateways, data.recordings[-1].packets.iloc[:250]
+
+
+def test_a_recording_gives_the_same_rooms_on_a_board(tmp_path):
+    tiny_model.need(toolchain.CROSS_GCC, toolchain.QEMU, toolchain.HOST_GCC)
+    gateways, packets = recording()
+    write_csv(tmp_path / "packets.csv", packets)
+    exported = export(tmp_path / "export", windowed, sorted(gateways))
+    report = chain.run_chain(exported, tmp_path / "packets.csv", "mps2-an386", 2048, stack=512)
+    assert report["packets"] == 250 and report["rooms"] > 0
+    assert report["agreement"] == {"features": True, "rooms": report["rooms"], "host": True}
+    count = report["instructions"]
+    assert count["packet"]["count"] == 250 and count["room"]["count"] == report["rooms"]
+    assert 0 < count["packet"]["min"] < count["step"]["min"] < count["room"]["max"]
+    assert report["ram"]["total"] <= report["ram_limit"] - 512 + report["ram"]["stack_high_water"]
+
+
+def test_a_model_with_a_state_begins_anew_after_a_gap_on_a_board(tmp_path):
+    tiny_model.need(toolchain.CROSS_GCC, toolchain.QEMU, toolchain.HOST_GCC)
+    ms = np.concatenate([np.arange(20) * 400, 60_000 + np.arange(15) * 400])
+    packets = table(ms, rssi=-40 - np.arange(35), gateway=["east", "west", "west", "east", "west"] * 7)
+    write_csv(tmp_path / "packets.csv", packets)
+    report = chain.run_chain(export(tmp_path / "e", streamed), tmp_path / "packets.csv", "mps3-an547", 2048, stack=512)
+    assert report["agreement"] == {"features": True, "rooms": report["steps"], "host": True}
+    assert report["instructions"]["step"] is None
+
+
+def edited(folder, name, change):
+    values = json.loads((folder / name).read_text())
+    change(values)
+    (folder / name).write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda f: (f / "scaler.json").unlink(), r"scaler\.json: no such file; give a folder"),
+        (lambda f: (f / "labels.txt").write_text("attic\n"), "not the scores of 1 rooms"),
+        (lambda f: (f / "features.json").write_text("{"), r"features\.json: not JSON"),
+        (lambda f: (f / "decoder.json").unlink(), "neither a state nor a decoder"),
+        (lambda f: edited(f, "decoder.json", lambda d: d.pop("end")), "not the files of one export"),
+        (lambda f: edited(f, "decoder.json", lambda d: d["transition"].pop()), "not the energies of 3 rooms"),
+        (lambda f: edited(f, "scaler.json", lambda d: d["rssi"].pop("west")), "not the files of one export"),
+        (lambda f: edited(f, "features.json", lambda d: d["rssi"]["columns"].pop()), "does not take the features"),
+    ],
+)
+def test_an_export_that_is_not_whole_is_named(tmp_path, spoil, message):
+    folder = export(tmp_path / "export", windowed)
+    spoil(folder)
+    with pytest.raises(InputError, match=message) as caught:
+        emit_chain(folder, tmp_path / "aot")
+    assert "\n" not in str(caught.value) and not (tmp_path / "aot").exists()
+
+
+def test_a_model_with_a_state_needs_every_step_and_a_number_32_bits(tmp_path):
+    folder = export(tmp_path / "export", streamed)
+    with pytest.raises(InputError, match="hop 2: give"):
+        emit_chain(folder, tmp_path / "aot", hop=2)
+    packets = table([0, 1], seqno=[1, 2**32])
+    with pytest.raises(InputError, match="packet 2: seqno 4294967296 needs more than 32 bits"):
+        chain.offers(packets, Deployed.read(folder), np.zeros(2, int), "toy")
+
+
+def test_the_command_line_takes_an_export_where_it_takes_a_model(tmp_path, monkeypatch):
+    monkeypatch.setattr("tinyloc.device.chain.run_chain", lambda *given, **options: {"given": list(map(str, given))})
+    folder = export(tmp_path / "export", windowed)
+    runner = CliRunner()
+    done = runner.invoke(app, ["compile", str(folder), "-o", str(tmp_path / "c"), "--hop", "5"])
+    assert done.exit_code == 0, done.output
+    assert "FULLY_CONNECTED" in done.output
+    assert "#define CHAIN_HOP 5U" in (tmp_path / "c" / "chain_config.h").read_text()
+    done = runner.invoke(app, ["run", str(folder), "packets.csv", "--ram", "8K"])
+    assert done.exit_code == 0 and json.loads(done.output) == {"given": [str(folder), "packets.csv"]}

@@ -46,8 +46,8 @@ CODES: dict[tuple[str, str], Callable[[Layer], Coded]] = {
 }
 """By family and setting (bits, entries of a table, bits of the terms)."""
 
-RUN = ((INT8, "8"), (UNIFORM, "4"), (MIXED, "4"), (CODEBOOK, "16"), (CODEBOOK, "4"))
-"""Codes that `in_tflm` runs: those with one table a layer."""
+RUN = ((INT8, "8"), (UNIFORM, "4"), (CODEBOOK, "4"))
+"""Codes that `in_tflm` runs. Any of one term and one table a layer could."""
 
 _SENSED = 16  # calibration windows that a layer's noise is measured on
 
@@ -162,32 +162,23 @@ def coded_by(model: Model, calibrating: Mapping[str, np.ndarray]) -> dict[tuple[
     return found
 
 
-def in_tflm(
-    tflite: Path, checkpoint: Path, fold: Fold, windows: config.Windows, seed: int, count: int, out: Path
-) -> list[Run]:
+def in_tflm(tflite: Path, checkpoint: Path, fold: Fold, windows: config.Windows, count: int, out: Path) -> list[Run]:
     """The codes of RUN in TFLite Micro itself, packed, beside the same weights as plain int8.
 
-    Both run on the first `count` of the fold's test windows; arguments are those of `measure`.
-    out: a folder for the files.
+    Both run on the first `count` of the fold's test windows. out: a folder for the files.
     Raises InputError: see `Model`; TFLite Micro does not take a file.
     """
     model = Model(tflite, checkpoint)
     trial = model.trained.scaler.transform(cut(fold.test, windows.length, windows.test_hop))
     inputs = {"rssi": trial.rssi[:count], "acc": trial.acc[:count]}
-    seen = calibration.windows_of(model.trained, fold, windows, _SENSED, seed)
-    coded = coded_by(model, seen.inputs)
-    return [_run(model, key, coded[key], inputs, out) for key in RUN]
+    return [_run(model, key, inputs, out) for key in RUN]
 
 
-def _run(
-    model: Model, key: tuple[str, str], coded: Mapping[int, Coded], inputs: Mapping[str, np.ndarray], out: Path
-) -> Run:
-    plain = lookup.replaced(model.graph, {i: code.terms[0] for i, code in coded.items()})
+def _run(model: Model, key: tuple[str, str], inputs: Mapping[str, np.ndarray], out: Path) -> Run:
+    plain = lookup.replaced(model.graph, {i: CODES[key](layer).terms[0] for i, layer in model.layers.items()})
     path = out / f"{'-'.join(key)}.tflite"
-    expected, found = (
-        _in_tflm(path.with_stem(f"{path.stem}-plain"), plain, inputs),
-        _in_tflm(path, lookup.compress(plain), inputs),
-    )
+    expected = _in_tflm(path.with_stem(f"{path.stem}-plain"), plain, inputs)
+    found = _in_tflm(path, lookup.compress(plain), inputs)
     return Run(*key, path.stat().st_size, arena.measure(path).needed, float((found == expected).mean()))
 
 

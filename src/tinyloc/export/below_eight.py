@@ -31,7 +31,7 @@ FLOAT, INT8, UNIFORM, MIXED, CODEBOOK, BY_CHANNEL, SERIES = (
     "PyTorch", "int8", "uniform", "mixed", "codebook", "codebook by channel", "two terms",
 )  # fmt: skip
 
-WIDTHS = (2, 3, 4, 5, 6, 8)
+WIDTHS = (2, 3, 4, 6, 8)
 """Of a layer, in bits: those that a mixed model chooses from."""
 
 BUDGETS = (3, 4)
@@ -49,7 +49,7 @@ CODES: dict[tuple[str, str], Callable[[Layer], Coded]] = {
 RUN = ((INT8, "8"), (UNIFORM, "4"), (CODEBOOK, "4"))
 """Codes that `in_tflm` runs. Any of one term and one table a layer could."""
 
-_SENSED = 16  # calibration windows that a layer's noise is measured on
+_SENSED = 12  # calibration windows that a layer's noise is measured on
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,21 @@ def quantisation(sizes: pd.DataFrame, comparison: Comparison) -> str:
     return "\n".join(lines) + "\n\nAnd what it costs:\n\n" + difference(comparison)
 
 
+def few_bits(smallest: pd.Series | None, table: pd.DataFrame) -> str:
+    """Down to which code nothing is lost. smallest, table: of `report.few_bits`."""
+    whole = table.iloc[0]
+    if smallest is None:
+        return (
+            f"No code is shown to be equivalent to {whole['family']} at the margin of one point: with so few folds or "
+            "recordings, the test cannot show it."
+        )
+    return (
+        f"The smallest code that is shown to be equivalent to {whole['family']} is *{smallest['family']}* "
+        f"({smallest['setting']}): {smallest['bits']:.1f} bits a weight, {kilobytes(smallest['bytes'])} KB where "
+        f"float32 takes {kilobytes(whole['bytes'])} KB."
+    )
+
+
 def transitions(timelines: Mapping[str, pd.DataFrame]) -> str:
     """Where along the recordings the wrong seconds lie. timelines: as `results.timeline` gives them."""
     lines = []

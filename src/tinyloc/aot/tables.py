@@ -167,27 +167,28 @@ def sigmoid_scale(source: Tensor) -> tuple[int, int]:
 
 
 def interpolated(function: Callable[[float], float], low: float, high: float) -> np.ndarray:
-    """`function` at 513 points from `low` to `high`, in single precision, with 15 fractional bits; [513] int16.
+    """`function` at 513 points from `low` to `high` with 15 fractional bits; [513] int16.
 
-    Each point but the last is moved by half of what the line to the next one misses half way.
+    Each point but the last is moved by half of what the line to the next one misses half way. All in single precision,
+    as TFLite Micro does it: a sum of two values has no bits left for the smallest fractions.
     """
-    points, one = 512, np.float32
-    step = (one(high) - one(low)) / one(points)
+    one, points = np.float32, 512
+    start, step = one(low), (one(high) - one(low)) / one(points)
 
-    def curve(at: np.float32) -> float:
-        return float(one(function(float(at))) * one(32768))
+    def curve(at: np.float32) -> np.float32:
+        return one(function(float(at))) * one(1 << 15)
+
+    def rounded(value: np.float32) -> np.float32:
+        return one(round_half_away(float(value)))
 
     entries = []
     for i in range(points):
-        left, middle, right = (
-            one(low) + one(i) * step,
-            one(low) + one(i) * step + step / one(2),
-            one(low) + one(i + 1) * step,
-        )
-        sample = round_half_away(curve(left))
-        missed = round_half_away((curve(right) + sample) / 2) - round_half_away(curve(middle))
-        entries.append(sample - round_half_away(missed / 2))
-    entries.append(round_half_away(curve(one(high))))
+        left = start + one(i) * step
+        sample = rounded(curve(left))
+        line = rounded((curve(start + one(i + 1) * step) + sample) / one(2))
+        missed = line - rounded(curve(left + step / one(2)))
+        entries.append(sample - rounded(missed / one(2)))
+    entries.append(rounded(curve(one(high))))
     return np.clip(entries, -32768, 32767).astype(np.int16)
 
 

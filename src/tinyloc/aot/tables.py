@@ -149,14 +149,14 @@ def sigmoid() -> np.ndarray:
     return values.astype(np.uint16)
 
 
-def sigmoid_scale(source: Tensor) -> tuple[int, int]:
+def sigmoid_scale(source: Tensor, exact: tuple[int, ...]) -> tuple[int, int]:
     """(multiplier, right): x * multiplier / 2^right is an int16 input in units of 1 / (3 * 4096), 2^9 to a point.
 
-    A scale that is 2^-12 or 2^-11, or so near that TFLite takes it to be, needs no rounding.
+    exact: exponents; a scale that is such a power of two, or so near that TFLite takes it to be, needs no rounding.
     Raises Unsuitable for a scale whose products do not fit 32 bits.
     """
     exponent = math.log2(float(source.scale))
-    if abs(exponent - round(exponent)) < 1e-3 and round(exponent) in (-12, -11):
+    if abs(exponent - round(exponent)) < 1e-3 and round(exponent) in exact:
         return 3 << (round(exponent) + 12), 0
     multiplier, right = float(source.scale) * 4096.0 * 3.0, 0
     while multiplier <= 32767.0 / 2.0 and right <= 30:

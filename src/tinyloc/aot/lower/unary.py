@@ -46,13 +46,13 @@ def unary(kernel: str, table: Table | None = None, wide: Wide | None = None) -> 
     return lowering
 
 
-def wide_sigmoid(kernel: str) -> Wide:
-    """TANH and LOGISTIC of int16; TFLite fixes the output at scale 1/32768."""
+def wide_sigmoid(kernel: str, exact: tuple[int, ...]) -> Wide:
+    """TANH and LOGISTIC of int16; TFLite fixes the output at scale 1/32768. exact: see tables.sigmoid_scale."""
 
     def lowering(c: Context) -> None:
         source = c.input(0)
         c.need(float(c.output.scale) == 1 / 32768, "its output must have scale 1/32768")
-        multiplier, right = tables.sigmoid_scale(source)
+        multiplier, right = tables.sigmoid_scale(source, exact)
         table = array(tables.sigmoid())
         parameters = {"count": source.size, "multiplier": multiplier, "right": right, "table": table}
         more = {"in_place": (0,), "block": "sigmoid_s16"}
@@ -182,8 +182,8 @@ def dequantize(c: Context) -> None:
 
 
 LOWERINGS = {
-    "TANH": unary("tanh", tables.tanh, wide_sigmoid("tanh")),
-    "LOGISTIC": unary("logistic", tables.logistic, wide_sigmoid("logistic")),
+    "TANH": unary("tanh", tables.tanh, wide_sigmoid("tanh", (-12, -11))),
+    "LOGISTIC": unary("logistic", tables.logistic, wide_sigmoid("logistic", (-12,))),
     "ELU": unary("elu", tables.elu),
     "EXP": unary("exp"),
     "LOG": unary("log"),

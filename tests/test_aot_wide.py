@@ -60,7 +60,7 @@ def check(model: Wide) -> None:
 
 
 @given(st.data())
-@SETTINGS
+@settings(SETTINGS, max_examples=3)
 def test_sums_of_products(data):
     m, draw = Wide(data.draw), data.draw
     rows, depth, units = draw(st.integers(1, 3)), draw(st.integers(1, 40)), draw(st.integers(1, 7))

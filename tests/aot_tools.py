@@ -75,7 +75,7 @@ class Micro:
 
     def __init__(self, path: Path):
         self.graph = read(path)
-        self.interpreter = runtime.Interpreter.from_file(str(path), arena_size=1 << 20)
+        self.interpreter = runtime.Interpreter.from_file(str(path), arena_size=1 << 23)
         self.state = {}
 
     def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
@@ -104,7 +104,7 @@ def assert_agree(ours: list[np.ndarray], theirs: list[np.ndarray], tolerance: fl
     assert len(ours) == len(theirs)
     for a, b in zip(ours, theirs, strict=True):
         assert a.dtype == b.dtype and a.shape == b.shape
-        if a.dtype == np.int8:
+        if a.dtype.kind == "i":
             gap = a.astype(int) - b.astype(int)
             worst = Counter(gap[gap != 0].tolist()).most_common(5)
             assert not worst, f"{np.count_nonzero(gap)} of {gap.size} differ; (difference, count): {worst}"

@@ -10,10 +10,13 @@ import pandas as pd
 import pytest
 import torch
 
+from tinyloc.aot import reader
+from tinyloc.aot.compiler import compile_model
 from tinyloc.config import Aware, Features, MambaModel, MdcsaModel, Windows
 from tinyloc.data.features import Steps
 from tinyloc.data.splits import Fold
 from tinyloc.data.windows import Scaler
+from tinyloc.device import host, windows
 from tinyloc.device.tflm import Tflm
 from tinyloc.errors import InputError
 from tinyloc.export import agreement, flatbuffer
@@ -161,6 +164,15 @@ def test_vectors_are_what_a_device_gets_and_gives(exports):
         assert {len(a) for a in (*arrays.values(), reset, expected)} == {min(VECTORS, len(reset))}
         assert all(values.dtype == tflm.inputs[name].dtype for name, values in arrays.items())
         assert tflm.run(arrays, reset)["scores"].tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize(("name", "kind"), [("mdcsa", "mixed"), ("mdcsa", "int16x8"), ("mamba", "int16x8")])
+def test_the_compiled_export_gives_the_same_outputs_bit_for_bit(exports, name, kind, tmp_path):
+    out = exports[name, kind][1]
+    compile_model(out / "model.tflite", tmp_path / "c")
+    given = windows.read(out / "windows.npz", graph := reader.read(out / "model.tflite"))
+    answer = host.run(host.build(tmp_path / "c", tmp_path / "host"), given.records, given.reset)
+    assert windows.difference(graph, windows.split(graph, answer.outputs), given.expected)["bit_identical"]
 
 
 def test_mamba_starts_afresh_at_every_gap(exports):

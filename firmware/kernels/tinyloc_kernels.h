@@ -3,8 +3,9 @@
  * Conventions
  * - Every kernel takes a constant parameter block (in flash), its inputs and its output. No heap, no recursion, no
  *   global state. Tensors are dense and row-major; an image is [height][width][channels].
- * - Integer kernels (_s8) give TFLite Micro's answers bit for bit. What can be computed at compile time (zero-point
- *   corrections, tables, collapsed shapes) is in the parameter block.
+ * - Integer kernels (_s8, and _s16: int16 activations, whose zero point is 0, and int8 weights) give TFLite Micro's
+ *   answers bit for bit. What can be computed at compile time (zero-point corrections, tables, collapsed shapes) is in
+ *   the parameter block.
  * - Float kernels (_f32) use their own exp, tanh and log, and say themselves where a multiplication and an addition
  *   are one operation (tl_fma), so that host and target agree; build with -ffp-contract=off. See tl_math.c.
  * - An output may lie where an input lies only in kernels that say so.
@@ -73,9 +74,24 @@ static inline int32_t tl_saturate_s8(int32_t x)
 #endif
 }
 
+static inline int32_t tl_saturate_s16(int32_t x)
+{
+#ifdef __ARM_FEATURE_SAT
+    __asm__("ssat %0, #16, %1" : "=r"(x) : "r"(x));
+    return x;
+#else
+    return x < INT16_MIN ? INT16_MIN : x > INT16_MAX ? INT16_MAX : x;
+#endif
+}
+
+static inline int32_t tl_clamp(int32_t x, int32_t low, int32_t high)
+{
+    return x < low ? low : x > high ? high : x;
+}
+
 static inline int8_t tl_clamp_s8(int32_t x, int32_t low, int32_t high)
 {
-    return (int8_t)(x < low ? low : x > high ? high : x);
+    return (int8_t)tl_clamp(x, low, high);
 }
 
 static inline float tl_clampf(float x, float low, float high)
@@ -83,7 +99,7 @@ static inline float tl_clampf(float x, float low, float high)
     return x < low ? low : x > high ? high : x;
 }
 
-/* How a 32-bit sum becomes an int8: bias + sum, times the factor, plus the zero point, saturated. */
+/* How a 32-bit sum becomes an integer: bias + sum, times the factor, plus the zero point, saturated. */
 struct tl_channel {
     int32_t bias; /* where the sum starts */
     int32_t multiplier;
@@ -95,14 +111,37 @@ struct tl_channel {
 
 /* tl_rescale with its two roundings, ties of the second away from zero, and the zero point. `general` is the same for
  * all channels of a call, so that a loop may read it once. */
-static inline int32_t tl_requantise(int32_t sum, const struct tl_channel *c, uint32_t general)
+static inline int32_t tl_unsaturated(int32_t sum, const struct tl_channel *c, uint32_t general)
 {
     if (general) {
         const struct tl_scale scale = {c->multiplier, c->left, c->right};
-        return tl_saturate_s8(tl_rescale(sum, &scale) + c->zero);
+        return tl_rescale(sum, &scale) + c->zero;
     }
     const int32_t scaled = tl_high_mul30(sum, c->multiplier);
-    return tl_saturate_s8((scaled + (scaled >> 31) + c->offset) >> c->right);
+    return (scaled + (scaled >> 31) + c->offset) >> c->right;
+}
+
+static inline int32_t tl_requantise(int32_t sum, const struct tl_channel *c, uint32_t general)
+{
+    return tl_saturate_s8(tl_unsaturated(sum, c, general));
+}
+
+static inline int32_t tl_requantise_s16(int32_t sum, const struct tl_channel *c, uint32_t general)
+{
+    return tl_saturate_s16(tl_unsaturated(sum, c, general));
+}
+
+/* How a 64-bit sum becomes an int16: TFLite keeps 15 bits of the multiplier for it, and rounds once, ties upwards. */
+struct tl_wide_channel {
+    int64_t bias; /* where the sum starts */
+    int32_t multiplier;
+    uint32_t right; /* 8 … 46 */
+};
+
+static inline int16_t tl_requantise_wide(int64_t sum, const struct tl_wide_channel *c, int32_t low, int32_t high)
+{
+    const int64_t half = (int64_t)1 << (c->right - 1);
+    return (int16_t)tl_clamp((int32_t)((sum * c->multiplier + half) >> c->right), low, high);
 }
 
 /* ---- mathematics (tl_math.c): relative error at most 1e-6 of the true value, the same on every machine ---- */
@@ -194,6 +233,14 @@ void tl_dot_f32(const float *x, const float *w, uint32_t step, uint32_t stride, 
 void tl_units_f32(const float *x, const float *w, const float *bias, uint32_t depth, uint32_t units, float low,
                   float high, float *out);
 
+/* The same for int16 rows, which need no widening (tl_units_s16.c); weights: [units][depth]. */
+struct tl_units_s16 {
+    uint32_t units, depth;
+    const struct tl_wide_channel *channels; /* [units] */
+    int32_t low, high;
+};
+void tl_units_s16(const struct tl_units_s16 *p, const int8_t *weights, const int16_t *x, int16_t *out);
+
 /* ---- dense (tl_dense.c) ---- */
 
 /* The biases include the correction -zero_in * (sum of the unit's weights). scratch: min(rows, 2) widened rows. */
@@ -203,6 +250,13 @@ struct tl_fully_connected_s8 {
     struct tl_units units;
 };
 void tl_fully_connected_s8(const struct tl_fully_connected_s8 *p, const int8_t *in, int8_t *out, void *scratch);
+
+struct tl_fully_connected_s16 {
+    uint32_t rows;
+    const int8_t *weights; /* [units][depth] */
+    struct tl_units_s16 units;
+};
+void tl_fully_connected_s16(const struct tl_fully_connected_s16 *p, const int16_t *in, int16_t *out);
 
 struct tl_fully_connected_f32 {
     uint32_t rows, depth, units;
@@ -267,6 +321,15 @@ struct tl_conv_s8 {
 void tl_conv_s8(const struct tl_conv_s8 *p, const int8_t *in, int8_t *out, void *scratch);
 
 /* scratch: the taps of one window. */
+struct tl_conv_s16 {
+    struct tl_convolution shape;
+    const int8_t *weights; /* [out_c][filter_h][filter_w][depth] */
+    const int16_t *padding; /* [depth] zeros */
+    struct tl_units_s16 units; /* of one group; channels: [out_c] */
+};
+void tl_conv_s16(const struct tl_conv_s16 *p, const int16_t *in, int16_t *out, void *scratch);
+
+/* scratch: the taps of one window. */
 struct tl_conv_f32 {
     struct tl_convolution shape;
     const float *weights;
@@ -285,6 +348,15 @@ struct tl_depthwise_conv_s8 {
     int32_t zero_in, low, high;
 };
 void tl_depthwise_conv_s8(const struct tl_depthwise_conv_s8 *p, const int8_t *in, int8_t *out);
+
+struct tl_depthwise_conv_s16 {
+    struct tl_window window;
+    uint32_t batches, in_c, multiplier;
+    const int8_t *weights;
+    const struct tl_wide_channel *channels; /* [in_c * multiplier] */
+    int32_t low, high;
+};
+void tl_depthwise_conv_s16(const struct tl_depthwise_conv_s16 *p, const int16_t *in, int16_t *out);
 
 struct tl_depthwise_conv_f32 {
     struct tl_window window;
@@ -329,13 +401,20 @@ struct tl_matmul_s8 {
 };
 void tl_matmul_s8(const struct tl_matmul_s8 *p, const int8_t *a, const int8_t *b, int8_t *out, void *scratch);
 
+struct tl_matmul_s16 {
+    struct tl_batch batch;
+    uint32_t depth, columns;
+    struct tl_wide_channel output;
+};
+void tl_matmul_s16(const struct tl_matmul_s16 *p, const int16_t *a, const int16_t *b, int16_t *out);
+
 struct tl_matmul_f32 {
     struct tl_batch batch;
     uint32_t depth, columns;
 };
 void tl_matmul_f32(const struct tl_matmul_f32 *p, const float *a, const float *b, float *out);
 
-/* ---- element by element (tl_table.c, tl_binary_s8.c, tl_binary_f32.c, tl_unary.c, tl_quantize.c) ----
+/* ---- element by element (tl_table.c, tl_binary_int.c, tl_binary_f32.c, tl_unary.c, tl_unary_s16.c, tl_quantize.c) ----
  * The output may lie exactly where an input lies that is not broadcast. */
 
 /* out = table[in + 128]: any int8 function of one int8. */
@@ -378,14 +457,15 @@ struct tl_common_scale {
     int32_t sign_a, weight_b;
 };
 
-struct tl_add_s8 {
+struct tl_add_int {
     struct tl_broadcast shape;
     struct tl_common_scale common;
     struct tl_channel output;
     uint32_t clamped;
     int32_t low, high;
 };
-void tl_add_s8(const struct tl_add_s8 *p, const int8_t *a, const int8_t *b, int8_t *out);
+void tl_add_s8(const struct tl_add_int *p, const int8_t *a, const int8_t *b, int8_t *out);
+void tl_add_s16(const struct tl_add_int *p, const int16_t *a, const int16_t *b, int16_t *out);
 
 struct tl_squared_difference_s8 {
     struct tl_broadcast shape;
@@ -395,14 +475,15 @@ struct tl_squared_difference_s8 {
 void tl_squared_difference_s8(const struct tl_squared_difference_s8 *p, const int8_t *a, const int8_t *b,
                               int8_t *out);
 
-struct tl_mul_s8 {
+struct tl_mul_int {
     struct tl_broadcast shape;
     int32_t zero_a, zero_b;
     struct tl_channel output;
     uint32_t clamped;
     int32_t low, high;
 };
-void tl_mul_s8(const struct tl_mul_s8 *p, const int8_t *a, const int8_t *b, int8_t *out);
+void tl_mul_s8(const struct tl_mul_int *p, const int8_t *a, const int8_t *b, int8_t *out);
+void tl_mul_s16(const struct tl_mul_int *p, const int16_t *a, const int16_t *b, int16_t *out);
 
 struct tl_extremum_s8 {
     struct tl_broadcast shape;
@@ -444,14 +525,44 @@ struct tl_clamp_f32 {
 };
 void tl_clamp_f32(const struct tl_clamp_f32 *p, const float *in, float *out);
 
+/* The logistic function of |x| / 24, 16 fractional bits, at 256 integers x; between them a line. */
+struct tl_sigmoid_s16 {
+    uint32_t count;
+    int32_t multiplier; /* to units of 1 / (24 * 512), or for tanh, which is a logistic of 2 x, 1 / (24 * 256) */
+    uint32_t right;
+    const uint16_t *table; /* [256] */
+};
+void tl_logistic_s16(const struct tl_sigmoid_s16 *p, const int16_t *in, int16_t *out);
+void tl_tanh_s16(const struct tl_sigmoid_s16 *p, const int16_t *in, int16_t *out);
+
+/* 1 / sqrt(x); the largest output for x <= 0. The scale expects 20 fractional bits. */
+struct tl_rsqrt_s16 {
+    uint32_t count;
+    struct tl_scale scale;
+};
+void tl_rsqrt_s16(const struct tl_rsqrt_s16 *p, const int16_t *in, int16_t *out);
+
+/* The next ones may change the size of an element: then the output must not lie where the input lies. */
 struct tl_quantize {
     uint32_t count;
     float scale;
     int32_t zero;
 };
-/* These two change the size of an element: the output must not lie where the input lies. */
-void tl_quantize(const struct tl_quantize *p, const float *in, int8_t *out);
-void tl_dequantize(const struct tl_quantize *p, const int8_t *in, float *out);
+void tl_quantize_s8(const struct tl_quantize *p, const float *in, int8_t *out);
+void tl_quantize_s16(const struct tl_quantize *p, const float *in, int16_t *out);
+void tl_dequantize_s8(const struct tl_quantize *p, const int8_t *in, float *out);
+void tl_dequantize_s16(const struct tl_quantize *p, const int16_t *in, float *out);
+
+/* From one scale and zero point to others. */
+struct tl_requantize {
+    uint32_t count;
+    int32_t zero_in, zero_out;
+    struct tl_scale scale;
+    int32_t low, high;
+};
+void tl_requantize_s8_s16(const struct tl_requantize *p, const int8_t *in, int16_t *out);
+void tl_requantize_s16_s8(const struct tl_requantize *p, const int16_t *in, int8_t *out);
+void tl_requantize_s16_s16(const struct tl_requantize *p, const int16_t *in, int16_t *out);
 
 /* ---- along rows (tl_softmax.c, tl_normalize.c, tl_reduce.c) ---- */
 
@@ -462,6 +573,15 @@ struct tl_softmax_s8 {
     uint32_t exp_count;
 };
 void tl_softmax_s8(const struct tl_softmax_s8 *p, const int8_t *in, int8_t *out);
+
+/* Tables of 513 values with lines between them, over the range of an int16: exp from -10 to 0, and 1 / (1 + x) from
+ * 0 to 1, in Q0 of 15 fractional bits. The scale brings a difference of inputs to the units of the first. */
+struct tl_softmax_s16 {
+    uint32_t rows, depth;
+    struct tl_scale scale;
+    const int16_t *exp, *reciprocal; /* [513] */
+};
+void tl_softmax_s16(const struct tl_softmax_s16 *p, const int16_t *in, int16_t *out);
 
 struct tl_softmax_f32 {
     uint32_t rows, depth;
@@ -498,12 +618,13 @@ struct tl_reduction {
 };
 
 /* rescale(sum - offset) + zero_out, where offset = count * zero_in; a mean's 1 / count is in the scale. */
-struct tl_sum_s8 {
+struct tl_sum_int {
     struct tl_reduction shape;
     int32_t offset, zero_out;
     struct tl_scale scale;
 };
-void tl_sum_s8(const struct tl_sum_s8 *p, const int8_t *in, int8_t *out);
+void tl_sum_s8(const struct tl_sum_int *p, const int8_t *in, int8_t *out);
+void tl_sum_s16(const struct tl_sum_int *p, const int16_t *in, int16_t *out);
 
 /* sum / divisor */
 struct tl_sum_f32 {
@@ -519,6 +640,7 @@ struct tl_move {
     uint32_t dims[5], in[5], out[5];
 };
 void tl_move_s8(const struct tl_move *p, const int8_t *in, int8_t *out);
+void tl_move_s16(const struct tl_move *p, const int16_t *in, int16_t *out);
 void tl_move_f32(const struct tl_move *p, const float *in, float *out);
 
 struct tl_fill_s8 {
@@ -526,6 +648,12 @@ struct tl_fill_s8 {
     int8_t value;
 };
 void tl_fill_s8(const struct tl_fill_s8 *p, int8_t *out);
+
+struct tl_fill_s16 {
+    uint32_t count;
+    int16_t value;
+};
+void tl_fill_s16(const struct tl_fill_s16 *p, int16_t *out);
 
 struct tl_fill_f32 {
     uint32_t count;

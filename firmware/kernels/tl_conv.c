@@ -76,6 +76,19 @@ void tl_conv_s8(const struct tl_conv_s8 *p, const int8_t *in, int8_t *out, void 
     }
 }
 
+void tl_conv_s16(const struct tl_conv_s16 *p, const int16_t *in, int16_t *out, void *scratch)
+{
+    const struct tl_convolution *s = &p->shape;
+    const uint32_t count = pixels(s), units = p->units.units;
+    for (uint32_t pixel = 0; pixel < count; pixel++) {
+        struct tl_units_s16 group = p->units;
+        for (uint32_t g = 0; g < s->groups; g++, out += units, group.channels += units) {
+            const int16_t *x = window_taps(s, p->padding, in + g * s->depth, pixel, sizeof *x, scratch);
+            tl_units_s16(&group, p->weights + g * units * group.depth, x, out);
+        }
+    }
+}
+
 void tl_conv_f32(const struct tl_conv_f32 *p, const float *in, float *out, void *scratch)
 {
     const struct tl_convolution *s = &p->shape;

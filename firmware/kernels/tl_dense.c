@@ -16,6 +16,12 @@ void tl_fully_connected_s8(const struct tl_fully_connected_s8 *p, const int8_t *
     }
 }
 
+void tl_fully_connected_s16(const struct tl_fully_connected_s16 *p, const int16_t *in, int16_t *out)
+{
+    for (uint32_t row = 0; row < p->rows; row++, in += p->units.depth, out += p->units.units)
+        tl_units_s16(&p->units, p->weights, in, out);
+}
+
 void tl_fully_connected_f32(const struct tl_fully_connected_f32 *p, const float *in, float *out)
 {
     for (uint32_t row = 0; row < p->rows; row++, in += p->depth, out += p->units)

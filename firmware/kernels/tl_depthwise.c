@@ -1,9 +1,9 @@
 /* DEPTHWISE_CONV_2D. */
 #include "tinyloc_kernels.h"
 
-/* The loops are the same for both types. `taps` are those inside the input; x and w walk over them for one channel.
+/* The loops are the same for all types. `taps` are those inside the input; x and w walk over them for one channel.
  * START is the sum's first value, NEXT is the sum with one more tap, RESULT is made of the sum. */
-#define DEPTHWISE(NAME, BLOCK, TYPE, SUM, START, NEXT, RESULT)                                                  \
+#define DEPTHWISE(NAME, BLOCK, TYPE, WEIGHT, SUM, START, NEXT, RESULT)                                          \
     void NAME(const struct BLOCK *p, const TYPE *in, TYPE *out)                                                 \
     {                                                                                                           \
         const struct tl_window *s = &p->window;                                                                 \
@@ -14,12 +14,12 @@
                 const struct tl_taps taps = tl_taps(s, pixel);                                                  \
                 const int32_t y = taps.y + taps.top * s->dilation_h, x0 = taps.x + taps.left * s->dilation_w;   \
                 const TYPE *first = in + (uint32_t)(y * s->in_w + x0) * p->in_c;                                \
-                const TYPE *weights = p->weights + (uint32_t)(taps.top * s->filter_w + taps.left) * out_c;      \
+                const WEIGHT *weights = p->weights + (uint32_t)(taps.top * s->filter_w + taps.left) * out_c;    \
                 for (uint32_t c = 0, left = p->multiplier; c < out_c; c++, weights++) {                         \
                     SUM sum = START;                                                                            \
                     for (int32_t i = taps.top; i < taps.bottom; i++) {                                          \
                         const TYPE *x = first + (uint32_t)((i - taps.top) * s->dilation_h) * row;               \
-                        const TYPE *w = weights + (uint32_t)((i - taps.top) * s->filter_w) * out_c;             \
+                        const WEIGHT *w = weights + (uint32_t)((i - taps.top) * s->filter_w) * out_c;           \
                         for (int32_t j = taps.left; j < taps.right; j++, x += x_step, w += out_c)               \
                             sum = NEXT;                                                                         \
                     }                                                                                           \
@@ -33,7 +33,10 @@
         }                                                                                                       \
     }
 
-DEPTHWISE(tl_depthwise_conv_s8, tl_depthwise_conv_s8, int8_t, int32_t, p->channels[c].bias, sum + (*x - p->zero_in) * *w,
+DEPTHWISE(tl_depthwise_conv_s8, tl_depthwise_conv_s8, int8_t, int8_t, int32_t, p->channels[c].bias,
+          sum + (*x - p->zero_in) * *w,
           tl_clamp_s8(tl_requantise(sum, &p->channels[c], p->channels[c].general), p->low, p->high))
-DEPTHWISE(tl_depthwise_conv_f32, tl_depthwise_conv_f32, float, float, p->bias[c], tl_fma(*x, *w, sum),
+DEPTHWISE(tl_depthwise_conv_s16, tl_depthwise_conv_s16, int16_t, int8_t, int64_t, p->channels[c].bias, sum + *x * *w,
+          tl_requantise_wide(sum, &p->channels[c], p->low, p->high))
+DEPTHWISE(tl_depthwise_conv_f32, tl_depthwise_conv_f32, float, float, float, p->bias[c], tl_fma(*x, *w, sum),
           tl_clampf(sum, p->low, p->high))

@@ -32,6 +32,21 @@ void tl_matmul_s8(const struct tl_matmul_s8 *p, const int8_t *a, const int8_t *b
         }
 }
 
+static int16_t *product_s16(const struct tl_matmul_s16 *p, const int16_t *a, const int16_t *b, int16_t *out)
+{
+    const uint32_t step = p->batch.b_transposed ? p->depth : 1, stride = p->batch.b_transposed ? 1 : p->columns;
+    for (uint32_t r = 0; r < p->batch.rows; r++, a += p->depth) {
+        for (uint32_t c = 0; c < p->columns; c++) {
+            const int16_t *y = b + c * step;
+            int64_t sum = 0;
+            for (uint32_t i = 0; i < p->depth; i++, y += stride)
+                sum += a[i] * *y;
+            *out++ = tl_requantise_wide(sum, &p->output, INT16_MIN, INT16_MAX);
+        }
+    }
+    return out;
+}
+
 static float *product_f32(const struct tl_matmul_f32 *p, const float *a, const float *b, float *out)
 {
     const uint32_t step = p->batch.b_transposed ? p->depth : 1, stride = p->batch.b_transposed ? 1 : p->columns;
@@ -47,10 +62,14 @@ static float *product_f32(const struct tl_matmul_f32 *p, const float *a, const f
     return out;
 }
 
-void tl_matmul_f32(const struct tl_matmul_f32 *p, const float *a, const float *b, float *out)
-{
-    const struct tl_batch *n = &p->batch;
-    for (uint32_t o = 0; o < n->outer; o++)
-        for (uint32_t i = 0; i < n->inner; i++)
-            out = product_f32(p, a + o * n->a_outer + i * n->a_inner, b + o * n->b_outer + i * n->b_inner, out);
-}
+#define MATMUL(NAME, BLOCK, TYPE, PRODUCT)                                                                      \
+    void NAME(const struct BLOCK *p, const TYPE *a, const TYPE *b, TYPE *out)                                   \
+    {                                                                                                           \
+        const struct tl_batch *n = &p->batch;                                                                   \
+        for (uint32_t o = 0; o < n->outer; o++)                                                                 \
+            for (uint32_t i = 0; i < n->inner; i++)                                                             \
+                out = PRODUCT(p, a + o * n->a_outer + i * n->a_inner, b + o * n->b_outer + i * n->b_inner, out); \
+    }
+
+MATMUL(tl_matmul_s16, tl_matmul_s16, int16_t, product_s16)
+MATMUL(tl_matmul_f32, tl_matmul_f32, float, product_f32)

@@ -26,6 +26,7 @@
     }
 
 MOVE(tl_move_s8, int8_t)
+MOVE(tl_move_s16, int16_t)
 MOVE(tl_move_f32, float)
 
 void tl_fill_s8(const struct tl_fill_s8 *p, int8_t *out)
@@ -33,8 +34,12 @@ void tl_fill_s8(const struct tl_fill_s8 *p, int8_t *out)
     memset(out, p->value, p->count);
 }
 
-void tl_fill_f32(const struct tl_fill_f32 *p, float *out)
-{
-    for (const float *end = out + p->count; out != end;)
-        *out++ = p->value;
-}
+#define FILL(NAME, TYPE)                                                                                        \
+    void NAME(const struct NAME *p, TYPE *out)                                                                  \
+    {                                                                                                           \
+        for (const TYPE *end = out + p->count; out != end;)                                                     \
+            *out++ = p->value;                                                                                  \
+    }
+
+FILL(tl_fill_s16, int16_t)
+FILL(tl_fill_f32, float)

@@ -1,6 +1,6 @@
-"""int8 operations of two operands, as TFLite defines them: what a kernel needs to know, and the result itself.
+"""Integer operations of two operands, as TFLite defines them: what a kernel needs to know, and the result itself.
 
-The result for single integers serves where one operand is a constant: then the operation is a table.
+The result for single integers serves where one operand is an int8 constant: then the operation is a table.
 """
 
 from collections.abc import Callable
@@ -9,12 +9,12 @@ from tinyloc.aot import fixed_point
 from tinyloc.aot.graph import Tensor
 from tinyloc.aot.quantise import (
     INT8_MAX,
-    INT8_MIN,
     SUM_LIMIT,
     Multiplier,
     Unsuitable,
     activation_range,
     channel_row,
+    limits,
     quantize_multiplier,
     scale_row,
 )
@@ -23,11 +23,13 @@ _ONE_HALF = Multiplier(1 << 30, 0)  # the factor of the operand that has the lar
 
 
 class Integer:
-    """The int8 form of an operation: the fields of its parameter block, and its value for one pair of integers."""
+    """The integer form of an operation: the fields of its parameter block, and its value for one pair of integers."""
 
     block = ""
+    largest = SUM_LIMIT - 1  # magnitude of what is rescaled to the output
 
     def __init__(self, a: Tensor, b: Tensor, output: Tensor, activation: str):
+        self.limits = limits(output)
         self.zero_a, self.zero_b, self.zero_out = a.zero_point, b.zero_point, output.zero_point
         self.low, self.high = activation_range(activation, output)
 
@@ -44,10 +46,10 @@ class Integer:
         return False
 
     def output(self, factor: Multiplier) -> tuple[int, ...]:
-        return channel_row(factor, self.zero_out, largest=SUM_LIMIT - 1)
+        return channel_row(factor, self.zero_out, largest=self.largest)
 
     def bounds(self) -> dict:
-        clamped = (self.low, self.high) != (INT8_MIN, INT8_MAX)
+        clamped = (self.low, self.high) != self.limits
         return {"clamped": int(clamped), "low": self.low, "high": self.high}
 
 
@@ -85,18 +87,20 @@ class Widened(Integer):
     def common(self, sign_a: int, sign_b: int) -> tuple[int, ...]:
         """The fields of a struct tl_common_scale, for operands whose second is in the common scale already."""
         mantissa, _, right = scale_row(self.factor_a)
-        shift = self.shift
-        if right == 0:  # the first one too: one bit more to the left and one to the right change nothing
-            shift, right = shift + 1, 1
+        if right == 0:  # the first one too: half of it, which is exact, taken twice
+            right, sign_a = 1, 2 * sign_a
         half = 1 << (right - 1)
         weight_b = sign_b << (self.shift - 1)
-        return (self.zero_a, self.zero_b, mantissa, half, shift, right, sign_a, weight_b)
+        return (self.zero_a, self.zero_b, mantissa, half, self.shift, right, sign_a, weight_b)
 
 
 class Sum(Widened):
-    shift = 20
-    block = "add_s8"
+    block = "add_int"
     sign_a, sign_b = 1, 1
+
+    @property
+    def shift(self) -> int:
+        return 20 if self.limits[1] == INT8_MAX else 15
 
     def exchange(self) -> None:
         super().exchange()
@@ -133,10 +137,11 @@ class SquaredDifference(Widened):
 
 
 class Product(Integer):
-    block = "mul_s8"
+    block = "mul_int"
 
     def __init__(self, a: Tensor, b: Tensor, output: Tensor, activation: str):
         super().__init__(a, b, output, activation)
+        self.largest = self.limits[0] ** 2 if a.dtype == "int16" else self.largest
         self.factor = quantize_multiplier(float(a.scale) * float(b.scale) / float(output.scale))
 
     def __call__(self, a: int, b: int) -> int:

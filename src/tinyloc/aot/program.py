@@ -23,7 +23,16 @@ class Constant:
         return self.values.shape[0] * _SIZE_OF[self.ctype]
 
 
-_SIZE_OF = {"int8_t": 1, "int32_t": 4, "uint32_t": 4, "float": 4, "struct tl_channel": 16}
+_SIZE_OF = {
+    "int8_t": 1,
+    "int16_t": 2,
+    "uint16_t": 2,
+    "int32_t": 4,
+    "uint32_t": 4,
+    "float": 4,
+    "struct tl_channel": 16,
+    "struct tl_wide_channel": 16,
+}
 Parameter = int | float | Constant | tuple
 
 

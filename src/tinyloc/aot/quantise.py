@@ -14,6 +14,12 @@ from tinyloc.aot.graph import Tensor
 INT8_MIN, INT8_MAX = -128, 127
 
 
+def limits(tensor: Tensor) -> tuple[int, int]:
+    """The smallest and largest integer of a tensor's type."""
+    info = np.iinfo(tensor.dtype)
+    return int(info.min), int(info.max)
+
+
 class Unsuitable(Exception):
     """Scales or zero points that an integer operator cannot have; the message says which and why."""
 
@@ -65,18 +71,32 @@ def channel_row(factor: Multiplier, zero: int, bias: int = 0, largest: int = SUM
     return bias, factor.mantissa, offset, left, right, zero, int(not short)
 
 
+WIDE_EXPONENTS = range(-31, 8)  # for which TFLite defines the rescaling of 64-bit sums
+
+
+def wide_row(real: float, bias: int = 0) -> tuple[int, int, int]:
+    """The initialiser of a struct tl_wide_channel: MultiplyByQuantizedMultiplier for 64 bits keeps 15 of the mantissa.
+
+    Raises Unsuitable for a factor of 128 or more.
+    """
+    mantissa, exponent = quantize_multiplier(real)
+    if exponent not in WIDE_EXPONENTS:
+        raise Unsuitable(f"its scales ask for a factor of {real:.3g}")
+    return bias, min((mantissa + (1 << 15)) >> 16, (1 << 15) - 1), 15 - exponent
+
+
 def scale_of(real: float) -> tuple[int, int, int]:
     """The initialiser of a struct tl_scale for a real factor."""
     return scale_row(quantize_multiplier(real))
 
 
 def activation_range(activation: str, output: Tensor) -> tuple[int, int]:
-    """The int8 values between which a fused activation keeps the output."""
+    """The integers between which a fused activation keeps the output."""
 
     def quantised(real: float) -> int:
         return output.zero_point + round_half_away(float(np.float32(real) / output.scale))
 
-    low, high = INT8_MIN, INT8_MAX
+    low, high = limits(output)
     if activation in ("RELU", "RELU6"):
         low = max(low, quantised(0.0))
     if activation == "RELU6":

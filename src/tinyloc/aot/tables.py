@@ -1,7 +1,8 @@
-"""int8 -> int8 tables [256], one entry for each input -128 … 127, equal to TFLite Micro's operators entry by entry.
+"""Functions of one int8 as tables [256], one entry for each input -128 … 127, equal to TFLite Micro's entry by entry.
 
 An int8 operator of one int8 input is a function on 256 values: it is evaluated here, once, with the fixed-point
-algorithm TFLite Micro would run for every element, and the microcontroller only looks up.
+algorithm TFLite Micro would run for every element, and the microcontroller only looks up. For int16, TFLite Micro
+itself keeps tables, with lines between their points.
 """
 
 import math
@@ -11,7 +12,16 @@ import numpy as np
 
 from tinyloc.aot import fixed_point
 from tinyloc.aot.graph import Tensor
-from tinyloc.aot.quantise import INT8_MAX, INT8_MIN, Unsuitable, input_radius, quantize_multiplier, round_half_away
+from tinyloc.aot.quantise import (
+    INT8_MAX,
+    INT8_MIN,
+    Multiplier,
+    Unsuitable,
+    input_radius,
+    quantize_multiplier,
+    round_half_away,
+    scale_row,
+)
 
 INPUTS = range(INT8_MIN, INT8_MAX + 1)
 SOFTMAX_INTEGER_BITS = 5  # of the exponent
@@ -116,3 +126,83 @@ def elu(source: Tensor, output: Tensor) -> np.ndarray:
         return round_half_away(float(value * inverse)) + output.zero_point
 
     return tabulate(entry)
+
+
+SIGMOID_STEP = 24  # points of the table for each unit of the input
+_SIGMOID_POINTS = 256
+
+
+def sigmoid() -> np.ndarray:
+    """The logistic function of i / 24 with 16 fractional bits, i = 0 … 255; [256] uint16.
+
+    Each point lies above the curve by half of what the lines to its neighbours miss half way, which halves the largest
+    error of the interpolation. The last point is the limit.
+    """
+    i = np.arange(_SIGMOID_POINTS)
+
+    def curve(at: np.ndarray) -> np.ndarray:
+        return 65536 / (1 + np.exp(-at / SIGMOID_STEP))
+
+    missed = sum(curve(i + side / 2) - (curve(i) + curve(i + side)) / 2 for side in (-1, 1)) / 2
+    values = np.round(curve(i) + missed / 2)
+    values[-1] = 65535
+    return values.astype(np.uint16)
+
+
+def sigmoid_scale(source: Tensor, exact: tuple[int, ...]) -> tuple[int, int]:
+    """(multiplier, right): x * multiplier / 2^right is an int16 input in units of 1 / (3 * 4096), 2^9 to a point.
+
+    exact: exponents; a scale that is such a power of two, or so near that TFLite takes it to be, needs no rounding.
+    Raises Unsuitable for a scale whose products do not fit 32 bits.
+    """
+    exponent = math.log2(float(source.scale))
+    if abs(exponent - round(exponent)) < 1e-3 and round(exponent) in exact:
+        return 3 << (round(exponent) + 12), 0
+    multiplier, right = float(source.scale) * 4096.0 * 3.0, 0
+    while multiplier <= 32767.0 / 2.0 and right <= 30:
+        multiplier, right = multiplier * 2.0, right + 1
+    if multiplier >= 1 << 16:
+        raise Unsuitable(f"the scale of {source} is too large")
+    return int(multiplier), right
+
+
+def interpolated(function: Callable[[float], float], low: float, high: float) -> np.ndarray:
+    """`function` at 513 points from `low` to `high` with 15 fractional bits; [513] int16.
+
+    Each point but the last is moved by half of what the line to the next one misses half way. All in single precision,
+    as TFLite Micro does it: a sum of two values has no bits left for the smallest fractions.
+    """
+    one, points = np.float32, 512
+    start, step = one(low), (one(high) - one(low)) / one(points)
+
+    def curve(at: np.float32) -> np.float32:
+        return one(function(float(at))) * one(1 << 15)
+
+    def rounded(value: np.float32) -> np.float32:
+        return one(round_half_away(float(value)))
+
+    entries = []
+    for i in range(points):
+        left = start + one(i) * step
+        sample = rounded(curve(left))
+        line = rounded((curve(start + one(i + 1) * step) + sample) / one(2))
+        missed = line - rounded(curve(left + step / one(2)))
+        entries.append(sample - rounded(missed / one(2)))
+    entries.append(rounded(curve(one(high))))
+    return np.clip(entries, -32768, 32767).astype(np.int16)
+
+
+SOFTMAX_RANGE = 10.0  # of the table of the exponential
+
+
+def wide_softmax_scale(source: Tensor, beta: float) -> tuple[int, int, int]:
+    """A difference of int16 inputs in units of which 65535 are SOFTMAX_RANGE; the fields of a struct tl_scale."""
+    return scale_row(quantize_multiplier(float(source.scale) * beta / (SOFTMAX_RANGE / 65535.0)))
+
+
+def wide_rsqrt_scale(source: Tensor, output: Tensor) -> tuple[int, int, int]:
+    """What brings 1 / sqrt of an int16, with 20 fractional bits, to the output's scale; a struct tl_scale."""
+    mantissa, exponent = quantize_multiplier(1.0 / (math.sqrt(float(source.scale)) * float(output.scale)))
+    if exponent - 20 < -31:
+        raise Unsuitable(f"the scales of {source} and {output} are too far apart")
+    return scale_row(Multiplier(mantissa, exponent - 20))

@@ -57,7 +57,7 @@ class Ruler:
         """The finest ruler from `low` to `high`, stretched to hold zero, which lies on a mark."""
         low, high = min(low, 0.0), max(high, 0.0)
         if integers == INT16:
-            return cls(integers, float(np.float32(max(-low, high, 1e-9) / 32767)), 0)
+            return cls(integers, float(np.float32(max(-low, high, LEAST_RANGE) / 32767)), 0)
         scale = np.float32(max(high - low, 1e-9) / 255)
         return cls(integers, float(scale), int(np.clip(np.round(-128 - low / scale), -128, 127)))
 
@@ -69,6 +69,12 @@ class Ruler:
     def real(self, integers: np.ndarray) -> np.ndarray:
         return (integers.astype(np.float64) - self.zero_point) * self.scale
 
+
+LEAST_RANGE = 1e-3
+"""Of an int16 ruler: finer ones ask the integer kernels for factors of 128 and more, which TFLite does not define.
+
+A rectified tensor that calibration has seen at zero only, as the softplus of Mamba's time steps has one, would be so.
+"""
 
 MOST_BIAS = 2**24
 """Steps that a bias may have: a channel of zero weights would otherwise have an endless one."""

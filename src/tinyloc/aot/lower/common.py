@@ -7,10 +7,10 @@ import numpy as np
 
 from tinyloc.aot.graph import Operator, Tensor, Unsupported
 from tinyloc.aot.program import Constant, Program
-from tinyloc.aot.quantise import INT8_MAX, INT8_MIN, channel_row, quantize_multiplier
+from tinyloc.aot.quantise import INT8_MAX, INT8_MIN, channel_row, quantize_multiplier, wide_row
 
-SUFFIX = {"int8": "s8", "float32": "f32"}
-C_TYPE = {"int8": "int8_t", "float32": "float", "int32": "int32_t"}
+SUFFIX = {"int8": "s8", "int16": "s16", "float32": "f32"}
+C_TYPE = {"int8": "int8_t", "int16": "int16_t", "uint16": "uint16_t", "float32": "float", "int32": "int32_t"}
 
 
 class Context:
@@ -68,12 +68,16 @@ class Context:
         self.need(-rank <= value < rank, f"axis {value} does not exist in {rank} dimensions")
         return value % rank
 
-    def kind(self, *tensors: Tensor) -> str:
-        """The kernel suffix ("s8", "f32") of tensors that must share one element type, with one scale if integer."""
+    def kind(self, *tensors: Tensor, wide: bool = False) -> str:
+        """The kernel suffix ("s8", "f32") of tensors that must share one element type, with one scale if integer.
+
+        wide: there is a kernel for int16 ("s16") too.
+        """
         dtypes = sorted({tensor.dtype for tensor in tensors})
-        self.need(len(dtypes) == 1 and dtypes[0] in SUFFIX, f"there is no kernel for {' and '.join(dtypes)}")
+        known = len(dtypes) == 1 and dtypes[0] in SUFFIX and (wide or dtypes[0] != "int16")
+        self.need(known, f"there is no kernel for {' and '.join(dtypes)}")
         for tensor in tensors:
-            if tensor.dtype == "int8":
+            if tensor.dtype != "float32":
                 self.one_scale(tensor)
         return SUFFIX[dtypes[0]]
 
@@ -81,6 +85,7 @@ class Context:
         quantisation = tensor.quantisation
         self.need(quantisation is not None, f"{tensor} has no scale")
         self.need(quantisation.scale.size == 1, f"{tensor} has more than one scale")
+        self.need(tensor.dtype != "int16" or tensor.zero_point == 0, f"{tensor} has a zero point")
 
     def shape(self, tensor: Tensor, expected: Sequence[int]) -> None:
         self.need(tensor.shape == tuple(expected), f"{tensor} should have the shape {list(expected)}")
@@ -99,6 +104,14 @@ def channels(reals: Sequence[float], zero: int, biases: Sequence[int], largest: 
     if any(row[-1] for row in rows):
         rows = [(*row[:-1], 1) for row in rows]
     return Constant("struct tl_channel", np.array(rows, np.int64))
+
+
+def wide_channels(reals: Sequence[float], biases: Sequence[int]) -> Constant:
+    """One struct tl_wide_channel for each bias. reals: a factor each, or one for all."""
+    each = list(reals) * (len(biases) // len(reals))
+    return Constant(
+        "struct tl_wide_channel", np.array([wide_row(*pair) for pair in zip(each, map(int, biases), strict=True)])
+    )
 
 
 def units(depth: int, count: int, rows: Constant, low: int = INT8_MIN, high: int = INT8_MAX) -> tuple:

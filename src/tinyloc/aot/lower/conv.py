@@ -3,8 +3,8 @@
 import numpy as np
 
 from tinyloc.aot.graph import Tensor
-from tinyloc.aot.lower.common import Context, array, channels, joined, pack_units, widened
-from tinyloc.aot.lower.dense import bias, check_weights, factors, float_bias, integer_units
+from tinyloc.aot.lower.common import Context, array, channels, joined, pack_units, wide_channels, widened
+from tinyloc.aot.lower.dense import bias, check_weights, factors, float_bias, integer_units, wide_bias, wide_units
 from tinyloc.aot.quantise import activation_range, float_activation_range
 
 
@@ -18,9 +18,8 @@ def conv(c: Context) -> None:
     groups = in_c // depth
     c.need(out_c % groups == 0, f"{out_c} output channels do not divide into {groups} groups")
     view = window(c, source, filter_h, filter_w, out_c)
-    kind = c.kind(source, output)
-    check_weights(c, source, weights)
-    zero = np.full(depth, source.zero_point, np.int8) if kind == "s8" else np.zeros(depth, np.float32)
+    kind = _kind(c, source, weights, output)
+    zero = np.full(depth, source.zero_point if kind == "s8" else 0, source.dtype)
     parameters = {
         "shape": (view, batches, in_c, out_c, groups, depth),
         "padding": array(zero),
@@ -31,6 +30,10 @@ def conv(c: Context) -> None:
         parameters["weights"] = joined([pack_units(one) for one in per_group])
         parameters["units"] = integer_units(c, source, weights, output, length, out_c // groups, groups)
         scratch = widened(2, length) + length
+    elif kind == "s16":
+        parameters["weights"] = array(weights.data)
+        parameters["units"] = wide_units(c, source, weights, output, length, out_c // groups, groups)
+        scratch = 2 * length
     else:
         parameters["weights"] = array(weights.data)
         low, high = float_activation_range(c.options["activation"])
@@ -55,8 +58,7 @@ def depthwise_conv(c: Context) -> None:
     one, filter_h, filter_w, out_c = weights.shape
     c.need(one == 1 and out_c % in_c == 0, f"its weights {weights} do not fit {in_c} channels")
     view = window(c, source, filter_h, filter_w, out_c)
-    kind = c.kind(source, output)
-    check_weights(c, source, weights)
+    kind = _kind(c, source, weights, output)
     parameters = {
         "window": view,
         "batches": batches,
@@ -76,6 +78,10 @@ def depthwise_conv(c: Context) -> None:
             "low": low,
             "high": high,
         }
+    elif kind == "s16":
+        low, high = activation_range(c.options["activation"], output)
+        rows = wide_channels(factors(c, source, weights, output, axis=3), wide_bias(c, out_c))
+        parameters |= {"channels": rows, "low": low, "high": high}
     else:
         low, high = float_activation_range(c.options["activation"])
         parameters |= {"bias": float_bias(c, out_c), "low": low, "high": high}
@@ -87,6 +93,14 @@ def depthwise_conv(c: Context) -> None:
         output.index,
         macs=output.size * filter_h * filter_w,
     )
+
+
+def _kind(c: Context, source: Tensor, weights: Tensor, output: Tensor) -> str:
+    kind = c.kind(source, output, wide=True)
+    check_weights(c, source, weights)
+    # Without an int64 bias TFLite Micro would sum in 32 bits, and round in another way.
+    c.need(kind != "s16" or c.optional(2) is not None, "there is no kernel for int16 without a bias")
+    return kind
 
 
 def window(c: Context, source: Tensor, filter_h: int, filter_w: int, out_c: int) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tinyloc.aot.graph import Tensor
-from tinyloc.aot.lower.common import Context, array, channels, pack_units, units, widened
+from tinyloc.aot.lower.common import Context, array, channels, pack_units, units, wide_channels, widened
 from tinyloc.aot.program import Constant
 from tinyloc.aot.quantise import activation_range, float_activation_range
 
@@ -17,8 +17,9 @@ def fully_connected(c: Context) -> None:
     c.need(source.size % depth == 0, f"{source} does not divide into rows of {depth}")
     rows = source.size // depth
     c.need(output.size == rows * count, f"{output} does not hold {rows} rows of {count}")
-    kind = c.kind(source, output)
+    kind = c.kind(source, output, wide=True)
     check_weights(c, source, weights)
+    scratch = None
     if kind == "s8":
         parameters = {
             "rows": rows,
@@ -26,11 +27,13 @@ def fully_connected(c: Context) -> None:
             "units": integer_units(c, source, weights, output, depth, count),
         }
         scratch = c.program.scratch(widened(rows, depth))
+    elif kind == "s16":
+        fields = wide_units(c, source, weights, output, depth, count)
+        parameters = {"rows": rows, "weights": array(weights.data), "units": fields}
     else:
         low, high = float_activation_range(c.options["activation"])
         parameters = {"rows": rows, "depth": depth, "units": count, "weights": array(weights.data)}
         parameters |= {"bias": float_bias(c, count), "low": low, "high": high}
-        scratch = None
     c.program.call(
         c.operator,
         f"fully_connected_{kind}",
@@ -59,6 +62,15 @@ def integer_units(
     return units(depth, count, channels(reals, output.zero_point, folded, largest), low, high)
 
 
+def wide_units(
+    c: Context, source: Tensor, weights: Tensor, output: Tensor, depth: int, count: int, groups: int = 1
+) -> tuple:
+    """The fields of a struct tl_units_s16 of `count` units of `depth` weights in each group."""
+    low, high = activation_range(c.options["activation"], output)
+    rows = wide_channels(factors(c, source, weights, output, axis=0), wide_bias(c, count * groups))
+    return (count, depth, rows, low, high)
+
+
 def factors(c: Context, source: Tensor, weights: Tensor, output: Tensor, axis: int) -> list[float]:
     """input scale x weight scale / output scale: one for the tensor, or one for each output channel (`axis`)."""
     scale = weights.quantisation.scale
@@ -68,7 +80,8 @@ def factors(c: Context, source: Tensor, weights: Tensor, output: Tensor, axis: i
 
 
 def check_weights(c: Context, source: Tensor, weights: Tensor) -> None:
-    c.need(weights.dtype == source.dtype, f"there is no kernel for the weights {weights} and {source}")
+    expected = "int8" if source.dtype == "int16" else source.dtype
+    c.need(weights.dtype == expected, f"there is no kernel for the weights {weights} and {source}")
     if weights.dtype == "int8":
         c.need(weights.quantisation is not None, f"its weights {weights} have no scale")
         c.need(not weights.quantisation.zero_point.any(), f"its weights {weights} have a zero point")
@@ -76,9 +89,20 @@ def check_weights(c: Context, source: Tensor, weights: Tensor) -> None:
 
 def bias(c: Context, units: int) -> np.ndarray:
     """[units] int64; zeros where the operator has none."""
+    return _bias(c, units, "int32")
+
+
+def wide_bias(c: Context, units: int) -> np.ndarray:
+    """The same for sums of 64 bits, whose magnitude TFLite keeps below 2^47."""
+    values = _bias(c, units, "int64")
+    c.need((np.abs(values) < 1 << 46).all(), f"its bias {c.optional(2)} has values beyond 46 bits")
+    return values
+
+
+def _bias(c: Context, units: int, dtype: str) -> np.ndarray:
     if c.optional(2) is None:
         return np.zeros(units, np.int64)
-    values = c.constant(2, "int32").reshape(-1)
+    values = c.constant(2, dtype).reshape(-1)
     c.need(values.size == units, f"its bias has {values.size} values for {units} units")
     return values.astype(np.int64)
 

@@ -14,6 +14,7 @@ from tinyloc.aot.lower.common import Context, call_table, collapse, dense_stride
 from tinyloc.aot.quantise import float_activation_range
 
 LOOPS = 4  # of struct tl_broadcast
+WIDE = {"add", "sub", "mul"}  # those that have a kernel for int16
 
 
 def broadcast(c: Context, a: Tensor, b: Tensor) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
@@ -36,7 +37,7 @@ def _steps(shape: tuple[int, ...], target: tuple[int, ...]) -> list[int]:
 
 def binary(c: Context, name: str) -> None:
     a, b = c.input(0), c.input(1)
-    kind = c.kind(a, b, c.output)
+    kind = c.kind(a, b, c.output, wide=name in WIDE)
     activation = c.options.get("activation", "NONE")
     if kind == "f32":
         low, high = float_activation_range(activation)
@@ -45,11 +46,11 @@ def binary(c: Context, name: str) -> None:
         return
     operation = OPERATIONS[name](a, b, c.output, activation)
     shape = broadcast(c, a, b)
-    if is_scalar_constant(a) and b.data is None:
+    if kind == "s8" and is_scalar_constant(a) and b.data is None:
         fixed = int(a.data.reshape(-1)[0])
         call_table(c, tables.tabulate(lambda q: operation(fixed, q)), b)
         return
-    if is_scalar_constant(b) and a.data is None:
+    if kind == "s8" and is_scalar_constant(b) and a.data is None:
         fixed = int(b.data.reshape(-1)[0])
         call_table(c, tables.tabulate(lambda q: operation(q, fixed)), a)
         return
@@ -57,7 +58,7 @@ def binary(c: Context, name: str) -> None:
         a, b = b, a
         shape = (shape[0], shape[2], shape[1])
         operation.exchange()
-    emit(c, f"{'add' if name == 'sub' else name}_s8", a, b, shape, operation.parameters(), operation.block)
+    emit(c, f"{'add' if name == 'sub' else name}_{kind}", a, b, shape, operation.parameters(), operation.block)
 
 
 def is_scalar_constant(tensor: Tensor) -> bool:

@@ -228,11 +228,11 @@ def pad(c: Context) -> None:
     margins = c.constant(1)
     c.need(margins.shape == (len(source.shape), 2) and (margins >= 0).all(), f"its margins do not fit {source}")
     c.shape(output, [n + int(m.sum()) for n, m in zip(source.shape, margins, strict=True)])
-    kind = c.kind(source, output)
+    kind = c.kind(source, output, wide=True)
     if c.optional(2) is not None:
         value = c.constant(2, output.dtype).reshape(-1)[0].item()
     else:
-        value = output.zero_point if kind == "s8" else 0.0
+        value = 0.0 if kind == "f32" else output.zero_point
     if output.size != source.size:
         parameters = {"count": output.size, "value": value}
         c.program.call(c.operator, f"fill_{kind}", parameters, (), output.index)

@@ -5,6 +5,7 @@ import numpy as np
 from tinyloc.aot.graph import Tensor
 from tinyloc.aot.lower.common import Context, channels, collapse, dense_strides, packed_bytes, padded, units, widened
 from tinyloc.aot.lower.layout import move
+from tinyloc.aot.quantise import wide_row
 
 BATCH_LOOPS = 2  # outer and inner of struct tl_matmul_*
 
@@ -12,7 +13,7 @@ BATCH_LOOPS = 2  # outer and inner of struct tl_matmul_*
 def batch_matmul(c: Context) -> None:
     a, b, output = c.input(0), c.input(1), c.output
     c.need(len(a.shape) >= 2 and len(b.shape) >= 2, f"{a} or {b} is not a matrix")
-    kind = c.kind(a, b, output)
+    kind = c.kind(a, b, output, wide=True)
     if c.options["adj_x"]:
         a = _transposed(c, a)
     rows, depth = a.shape[-2:]
@@ -21,8 +22,9 @@ def batch_matmul(c: Context) -> None:
     batch, outer_inner = _batches(c, a, b)
     c.shape(output, (*batch, rows, columns))
     batches = (*outer_inner, rows, int(c.options["adj_y"]))
+    scratch = None
+    factor = 1.0 if kind == "f32" else float(a.scale) * float(b.scale) / float(output.scale)
     if kind == "s8":
-        factor = float(a.scale) * float(b.scale) / float(output.scale)
         column = channels([factor], output.zero_point, [0], [255 * 255 * depth])
         parameters = {
             "batch": batches,
@@ -33,7 +35,8 @@ def batch_matmul(c: Context) -> None:
         scratch = c.program.scratch(widened(2, depth) + packed_bytes(columns, depth))
     else:
         parameters = {"batch": batches, "depth": depth, "columns": columns}
-        scratch = None
+        if kind == "s16":
+            parameters["output"] = wide_row(factor)
     c.program.call(
         c.operator,
         f"matmul_{kind}",

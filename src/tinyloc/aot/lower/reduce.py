@@ -16,20 +16,21 @@ def _reduce(c: Context, mean: bool) -> None:
     keep_dims = c.options["keep_dims"]
     expected = [1 if i in axes else n for i, n in enumerate(source.shape) if keep_dims or i not in axes]
     c.shape(output, expected)
-    kind = c.kind(source, output)
+    kind = c.kind(source, output, wide=mean)  # TFLite Micro's SUM of int16 is wrong
     count = prod(source.shape[i] for i in axes)
     parameters = {"shape": _loops(c, source, axes)}
+    block = "sum_f32" if kind == "f32" else "sum_int"
     if kind == "f32":
         parameters["divisor"] = float(count if mean else 1)
     else:
-        c.need(count <= 1 << 23, f"sums of {count} values would overflow")
+        c.need(count <= 1 << (23 if kind == "s8" else 15), f"sums of {count} values would overflow")
         factor = quantize_multiplier(float(source.scale) / float(output.scale))
         parameters |= {
             "offset": source.zero_point * count,
             "zero_out": output.zero_point,
             "scale": scale_row(_divided(factor, count) if mean else factor),
         }
-    c.program.call(c.operator, f"sum_{kind}", parameters, (source.index,), output.index)
+    c.program.call(c.operator, f"sum_{kind}", parameters, (source.index,), output.index, block=block)
 
 
 def _loops(c: Context, source: Tensor, axes: list[int]) -> tuple[tuple[int, ...], ...]:

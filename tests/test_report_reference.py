@@ -76,3 +76,13 @@ def test_seeds_of_different_data_and_files_of_another_format_are_refused(kept: P
     kept.write_text(kept.read_text().replace('"format": 1', '"format": 9'))
     with pytest.raises(InputError, match="format 9"):
         reference.read("quick")
+
+
+def test_references_alone_are_a_row_a_model_and_a_column_a_data_set(kept: Path) -> None:
+    table = reference.shown(reference.read("quick"))
+    assert list(table) == ["model", "shib"] and table["model"].tolist() == ["teacher"]
+    assert len(reference.shown([])) == 1
+
+
+def test_a_page_gets_a_row_though_nothing_has_a_reference(kept: Path) -> None:
+    assert len(tables.reference(reference.beside([], reference.read("quick")))) == 1

@@ -15,9 +15,13 @@ import pandas as pd
 from tinyloc.errors import InputError
 from tinyloc.evaluation import statistics
 from tinyloc.files import read_json, shipped, write_json
-from tinyloc.report import comparison, results
+from tinyloc.report import comparison, results, tables
 
 FORMAT = 1
+COLUMNS = (
+    *("dataset", "entry", "macro_f1", "low", "high", "reference", "reference_low", "reference_high"),
+    *("seeds", "commit", "same_data", "agrees"),
+)
 
 
 @dataclass(frozen=True)
@@ -138,13 +142,26 @@ def beside(folders: Sequence[Path], references: Iterable[Reference]) -> pd.DataF
                 "agrees": reference.agrees(*mine.values()) if same else None,
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def shown(references: Sequence[Reference]) -> pd.DataFrame:
+    """References alone, a row a model and a column a data set, in per cent; a row of dashes where there are none."""
+    datasets = list(dict.fromkeys(r.dataset for r in references))
+    cells = {(r.entry, r.dataset): tables.with_interval(pd.Series(_score(r))) for r in references}
+    rows = [
+        {"model": entry, **{dataset: cells.get((entry, dataset), "–") for dataset in datasets}}
+        for entry in dict.fromkeys(r.entry for r in references)
+    ]
+    return pd.DataFrame(rows or [{"model": "–", "macro F1 (%)": "–"}])
+
+
+def _score(reference: Reference) -> dict[str, float]:
+    return {"macro_f1": reference.mean, "low": reference.low, "high": reference.high}
 
 
 def disagreements(table: pd.DataFrame) -> list[str]:
     """A line for each row of `beside` in which the two runs do not agree."""
-    if table.empty:
-        return []
     return [
         f"{row['dataset']}/{row['entry']}: macro F1 {row['macro_f1']:.4f}, but the reference (commit {row['commit']}) "
         f"has {row['reference']:.4f} ({row['reference_low']:.4f} to {row['reference_high']:.4f})"

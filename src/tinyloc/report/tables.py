@@ -184,7 +184,7 @@ def reference(beside: pd.DataFrame) -> pd.DataFrame:
     """This run's scores next to the reference run's. beside: as `reference.beside` gives it."""
     verdict = {True: "yes", False: "no", None: "other data"}
     kept = beside[["reference", "reference_low", "reference_high"]].set_axis(["macro_f1", "low", "high"], axis=1)
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "data set": beside["dataset"],
             "model": beside["entry"],
@@ -195,3 +195,5 @@ def reference(beside: pd.DataFrame) -> pd.DataFrame:
             "agree": [verdict[found] for found in beside["agrees"]],
         }
     )
+    # a page cannot show a table without rows
+    return table if len(table) else pd.DataFrame([["–"] * table.shape[1]], columns=table.columns)

@@ -117,10 +117,10 @@ def test_unknown_operator_is_named_with_version_and_tensor(tmp_path):
 
 def test_known_operator_of_unknown_type_is_named(tmp_path):
     model = ModelWriter()
-    a, b = (model.input((4,), "int16", scale=0.1) for _ in range(2))
-    model.operator("ADD", [a, b], [model.output(model.tensor((4,), "int16", scale=0.1, name="sum"))], "Add", version=4)
+    a = model.input((4,), "int16", scale=0.1)
+    model.operator("ABS", [a], [model.output(model.tensor((4,), "int16", scale=0.1, name="size"))], "Abs", version=4)
     message = refused(tmp_path, model)
-    assert "operator 0 (ADD, version 4), which makes tensor 'sum' int16[4]: there is no kernel for int16" in message
+    assert "operator 0 (ABS, version 4), which makes tensor 'size' int16[4]: there is no kernel for int16" in message
 
 
 def test_scales_that_cannot_belong_together(tmp_path):

@@ -1,5 +1,6 @@
 # make book   builds the book: environment, programs, the whole study, the pages
 # make test   runs the tests
+# make test-slow  runs those that build whole books, kill trainings and fuzz kernels (CI runs both)
 # make bench  measures what the library is proud of, and leaves build/bench/<subject>.json
 # make picture  renews the picture of the README from the results of `make book`
 # make clean  removes what was built (not .venv)
@@ -19,7 +20,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 STARTED := $(shell date +%s)
 
-.PHONY: book test bench picture clean
+.PHONY: book test test-slow bench picture clean
 .DELETE_ON_ERROR:
 
 book: $(INSTALLED)
@@ -29,9 +30,15 @@ book: $(INSTALLED)
 	echo "The book: $(CURDIR)/build/$(PROFILE)/html/index.html ($$((seconds / 60)) min $$((seconds % 60)) s)"
 
 # By file and in order: a file's tests share what is built for them, and the longest ones come early.
+PYTEST := -n 2 --dist loadfile --no-loadscope-reorder
+
 test: $(INSTALLED)
 	@workflow/system-packages test
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest $(PYTEST) -m "not slow"
+
+test-slow: $(INSTALLED)
+	@workflow/system-packages test
+	@$(BIN)/python -m pytest $(PYTEST) -m slow
 
 bench: $(INSTALLED)
 	@$(BIN)/python -m benchmarks

@@ -104,6 +104,12 @@ uint32_t port_stack_high_water(void)
     return (uint32_t)(__stack_top - word) * (uint32_t)sizeof *word;
 }
 
+void port_say(const char *text)
+{
+    semihosting_say(text);
+    semihosting_say("\n");
+}
+
 void port_finish(const uint8_t *output, size_t bytes, int failed)
 {
     int written = semihosting_write_file("out.bin", output, bytes);

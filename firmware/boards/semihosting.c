@@ -2,7 +2,7 @@
 
 #include <stdint.h>
 
-enum { SYS_OPEN = 0x01, SYS_CLOSE = 0x02, SYS_WRITE = 0x05, SYS_EXIT_EXTENDED = 0x20 };
+enum { SYS_OPEN = 0x01, SYS_CLOSE = 0x02, SYS_WRITE0 = 0x04, SYS_WRITE = 0x05, SYS_EXIT_EXTENDED = 0x20 };
 enum { OPEN_WB = 5 };
 enum { STOPPED_APPLICATION_EXIT = 0x20026 };
 
@@ -36,6 +36,11 @@ int semihosting_write_file(const char *name, const void *data, size_t bytes)
     const uintptr_t close[] = {(uintptr_t)file};
     int32_t not_written = call(SYS_WRITE, write);
     return call(SYS_CLOSE, close) == 0 && not_written == 0;
+}
+
+void semihosting_say(const char *text)
+{
+    call(SYS_WRITE0, text);
 }
 
 void semihosting_exit(int code)

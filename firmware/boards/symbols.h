@@ -11,6 +11,9 @@ extern uint8_t __code_start[], __code_size[];
 extern uint8_t __ram_start[], __ram_size[];
 extern uint8_t __bench_start[], __bench_size[], __bench_blob[];
 
+/* Calls to be made before C++ code runs. */
+extern void (*__init_array_start[])(void), (*__init_array_end[])(void);
+
 /* What a word of the stack holds that was never used. */
 #define STACK_PAINT 0x5AC3A53Cu
 

@@ -21,6 +21,9 @@ void port_steps(uint32_t counts[]);
 /* Deepest use of the stack since the start, bytes. 0 where it is not known. */
 uint32_t port_stack_high_water(void);
 
+/* A line for whoever started the run, beside the output. */
+void port_say(const char *text);
+
 /* Hands the output to whoever started the run, and stops. */
 __attribute__((noreturn)) void port_finish(const uint8_t *output, size_t bytes, int failed);
 

@@ -47,6 +47,11 @@ uint32_t port_stack_high_water(void)
     return 0;
 }
 
+void port_say(const char *text)
+{
+    fprintf(stderr, "%s\n", text);
+}
+
 void port_finish(const uint8_t *output, size_t bytes, int failed)
 {
     FILE *file = fopen(output_name, "wb");

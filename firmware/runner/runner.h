@@ -22,7 +22,8 @@ enum runner_status {
     RUNNER_OK = 0,
     RUNNER_BAD_INPUT = 1, /* the blob is not of this format, or of another model */
     RUNNER_TOO_BIG = 2,   /* inputs and outputs do not fit into the test bench's memory */
-    RUNNER_FAULT = 3      /* the processor refused an instruction or an access; the rest of the trailer says which */
+    RUNNER_FAULT = 3,     /* the processor refused an instruction or an access; the rest of the trailer says which */
+    RUNNER_REFUSED = 4    /* the interpreter that `work` calls refuses the model or an inference; port_say said why */
 };
 
 /* All that the processor tells about a fault; zeros where there was none. Naming it is the reader's work. */

@@ -61,9 +61,18 @@ def run(built: HostBuild, inputs: np.ndarray, reset: np.ndarray, timeout_s: floa
         except subprocess.TimeoutExpired:
             raise DeviceError(f"{built.program}: {len(inputs)} records did not end in {timeout_s:g} s") from None
         answer = records.unpack(got.read_bytes(), built.emitted.output_bytes, False) if got.exists() else None
+    if answer is not None and answer.status == records.REFUSED:
+        raise DeviceError(f"{built.program}: {records.refused(finished.stderr)}", answer.result)
     if finished.returncode != 0 or answer is None or answer.status != records.OK:
         raise DeviceError(f"{built.program}: {_death(finished.returncode)} {_last_line(finished.stderr)}".rstrip())
     return answer.result
+
+
+def compile_c(source: Path, out: Path, flags: tuple[str, ...] = ()) -> str:
+    """Compile a source of the runner by itself; returns the object's name in `out`. Raises toolchain.ToolFailed."""
+    name = f"{source.stem}.o"
+    toolchain.call(toolchain.HOST_GCC, [*LANGUAGE, *ARITHMETIC, *flags, "-c", str(source), "-o", name], out)
+    return name
 
 
 def refused(aot: Path, error: toolchain.ToolFailed) -> DeviceError:

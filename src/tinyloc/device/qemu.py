@@ -63,16 +63,21 @@ def build(aot: Path, board: str, ram: int, out: Path, stack: int = STACK_BYTES, 
     RAM or flash, with how much is missing. DeviceError: the compiler refuses the sources.
     """
     target = boards.find(board, ram)
-    if stack <= 0 or stack % 8:
-        raise InputError(f"{stack} B of stack; give a positive multiple of 8 B")
+    check_stack(stack)
     toolchain.require(toolchain.CROSS_GCC, toolchain.CROSS_NM, toolchain.QEMU)
     emitted = Emitted.read(aot)
     out.mkdir(parents=True, exist_ok=True)
     try:
-        _link(target, _compile_all(target, emitted, out, profile), ram, stack, out)
+        link(target, _compile_all(target, emitted, out, profile), ram, stack, out)
     except toolchain.ToolFailed as error:
-        raise _too_small(target, str(error), ram, stack) or host.refused(aot, error) from error
+        raise too_small(target, str(error), ram, stack) or host.refused(aot, error) from error
     return DeviceBuild(out.resolve() / "model.elf", target, emitted, ram, stack, profile)
+
+
+def check_stack(stack: int) -> None:
+    """Raises InputError: no stack can have that size."""
+    if stack <= 0 or stack % 8:
+        raise InputError(f"{stack} B of stack; give a positive multiple of 8 B")
 
 
 def run(built: DeviceBuild, inputs: np.ndarray, reset: np.ndarray, timeout_s: float = 120) -> RunResult:
@@ -93,6 +98,8 @@ def run(built: DeviceBuild, inputs: np.ndarray, reset: np.ndarray, timeout_s: fl
         raise DeviceError(f"{where}: QEMU ended without results: {said or 'it said nothing'}")
     if answer.status == records.FAULT:
         raise DeviceError(f"{where}: {_fault(built, answer, len(inputs))}", answer.result)
+    if answer.status == records.REFUSED:
+        raise DeviceError(f"{where}: {records.refused(said)}", answer.result)
     if answer.status != records.OK or len(answer.result.outputs) != len(inputs):
         raise DeviceError(f"{where}: the runner refused its input (status {answer.status})", answer.result)
     return answer.result
@@ -105,15 +112,27 @@ def _answer(built: DeviceBuild, blob: bytes) -> Answer | None:
 # ── build ────────────────────────────────────────────────────────────────────────────────────────
 def _compile_all(board: Board, emitted: Emitted, out: Path, profile: bool) -> list[str]:
     """Objects in the folders model, board and bench, by which sections.ld tells them apart."""
+    model = emitted.folder.resolve()
+    define = ("-DTINYLOC_PROFILE",) if profile else ()
+    return [
+        *(_compile(board, source, out / "model", (model,), define) for source in emitted.sources),
+        *harness(board, out, model, profile, (emitted.work,)),
+    ]
+
+
+def harness(board: Board, out: Path, model: Path, profile: bool, work: Sequence[str] = ()) -> list[str]:
+    """Compile what surrounds a model on a board: objects in the folders board and bench of `out`.
+
+    model: where `model.h` is. work: sources of firmware/runner that tell the runner what to do with a record.
+    Raises toolchain.ToolFailed.
+    """
     firmware = shipped("firmware").resolve()
-    model = (emitted.folder.resolve(),)
-    ours = (firmware / "boards" / board.name, firmware / "boards", firmware / "runner", *model)
+    ours = (firmware / "boards" / board.name, firmware / "boards", firmware / "runner", model)
     startup = [firmware / "boards" / name for name in (*STARTUP, board.mpu)]
-    runner = [firmware / "runner" / name for name in ("runner.c", emitted.work)]
+    runner = [firmware / "runner" / name for name in ("runner.c", *work)]
     bench = [*runner, *(firmware / "boards" / name for name in BENCH)]
     define = ("-DTINYLOC_PROFILE",) if profile else ()
     return [
-        *(_compile(board, source, out / "model", model, define) for source in emitted.sources),
         *(_compile(board, source, out / "board", ours, NO_LIBC) for source in startup),
         *(_compile(board, source, out / "bench", ours, (*NO_LIBC, *define)) for source in bench),
     ]
@@ -128,7 +147,8 @@ def _compile(board: Board, source: Path, folder: Path, include: tuple[Path, ...]
     return name
 
 
-def _link(board: Board, objects: list[str], ram: int, stack: int, out: Path) -> None:
+def link(board: Board, objects: list[str], ram: int, stack: int, out: Path) -> None:
+    """Link `out/model.elf` of objects and libraries. Raises toolchain.ToolFailed."""
     folder = shipped("firmware").resolve() / "boards"
     layout = [f"-L{folder}", "-T", str(folder / board.name / "memory.ld")]
     sizes = [f"-Wl,--defsym=RAM_SIZE={ram}", f"-Wl,--defsym=STACK_SIZE={stack}"]
@@ -137,7 +157,7 @@ def _link(board: Board, objects: list[str], ram: int, stack: int, out: Path) -> 
     toolchain.call(toolchain.CROSS_GCC, [*board.flags, *layout, *sizes, *libraries, "-o", "model.elf"], folder=out)
 
 
-def _too_small(board: Board, message: str, ram: int, stack: int) -> InputError | None:
+def too_small(board: Board, message: str, ram: int, stack: int) -> InputError | None:
     """The linker's complaint of a memory that is full, as one that says how much is missing."""
     found = re.search(r"region `(RAM|CODE)' overflowed by (\d+) bytes", message)
     if not found:

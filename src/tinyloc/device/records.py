@@ -9,7 +9,7 @@ from tinyloc.errors import InputError
 
 MAGIC_IN, MAGIC_END = 0x314E4C54, 0x31444E45
 RESET = 1
-OK, BAD_INPUT, TOO_BIG, FAULT = range(4)
+OK, BAD_INPUT, TOO_BIG, FAULT, REFUSED = range(5)
 _HEADER = struct.Struct("<4I")
 _TRAILER = struct.Struct("<9I")
 
@@ -97,6 +97,11 @@ def unpack(blob: bytes, output_bytes: int, counted: bool, steps: int = 0) -> Ans
         steps=rows["steps"].astype(np.int64) if steps else None,
     )
     return Answer(status, result, Fault(*fault))
+
+
+def refused(said: str) -> str:
+    """An interpreter's reasons for its refusal, as it and the runner said them, on one line."""
+    return f"the interpreter refuses: {' '.join(said.split())[-400:]}"
 
 
 def blob_bytes(n: int, input_bytes: int, output_bytes: int, steps: int = 0) -> int:

@@ -9,23 +9,27 @@ from pathlib import Path
 from tinyloc.errors import InputError
 
 CROSS = "arm-none-eabi-"
-CROSS_GCC, CROSS_SIZE, CROSS_NM, CROSS_ADDR2LINE, CROSS_OBJDUMP = (
-    CROSS + n for n in ("gcc", "size", "nm", "addr2line", "objdump")
+CROSS_GCC, CROSS_GXX, CROSS_SIZE, CROSS_NM, CROSS_ADDR2LINE, CROSS_OBJDUMP = (
+    CROSS + n for n in ("gcc", "g++", "size", "nm", "addr2line", "objdump")
 )
-HOST_GCC = "gcc"
+HOST_GCC, HOST_GXX = "gcc", "g++"
 QEMU = "qemu-system-arm"
 
 _CROSS_PACKAGES = ("gcc-arm-none-eabi", "libnewlib-arm-none-eabi")
 PACKAGES = {
     CROSS_GCC: _CROSS_PACKAGES,
+    CROSS_GXX: _CROSS_PACKAGES,
     CROSS_SIZE: _CROSS_PACKAGES,
     CROSS_NM: _CROSS_PACKAGES,
     CROSS_ADDR2LINE: _CROSS_PACKAGES,
     CROSS_OBJDUMP: _CROSS_PACKAGES,
     HOST_GCC: ("gcc", "libc6-dev"),
+    HOST_GXX: ("g++",),
     QEMU: ("qemu-system-arm",),
 }
 """Debian packages that bring each program."""
+CROSS_CXX_LIBRARY = "libstdc++-arm-none-eabi-newlib"
+"""Debian package of the cross compiler's C++ library, which the headers of a TFLite Micro need and ours do not."""
 
 
 class ToolFailed(Exception):

@@ -1,7 +1,7 @@
 """Windows for a device: an .npz with one array a tensor, as the records that the runner takes and gives."""
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,8 +59,13 @@ def read(path: Path, graph: Graph) -> Windows:
 
 def split(graph: Graph, rows: np.ndarray) -> dict[str, np.ndarray]:
     """The runner's outputs [N, output_bytes] uint8 by name, [N, *shape] in each tensor's own type."""
+    return columns(outputs(graph), rows)
+
+
+def columns(tensors: Sequence[Tensor], rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Tensors that lie one after another in rows [N, bytes] uint8, by name, [N, *shape] in each tensor's own type."""
     parts, begin = {}, 0
-    for tensor in outputs(graph):
+    for tensor in tensors:
         part = np.ascontiguousarray(rows[:, begin : begin + tensor.bytes])
         parts[tensor.name] = part.view(tensor.dtype).reshape(len(rows), *tensor.shape)
         begin += tensor.bytes

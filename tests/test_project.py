@@ -85,7 +85,7 @@ def test_environment_is_a_shell_around_the_lock() -> None:
 def test_binder_installs_what_the_book_needs() -> None:
     binder = REPOSITORY / "binder"
     named = set(re.findall(r"missing\+=\(([^)]*)\)", (REPOSITORY / "workflow" / "system-packages").read_text()))
-    packages = {package for words in named for package in words.split()} - {"chromium"}
+    packages = {package for words in named for package in words.split()} - {"chromium", "g++"}
     assert set((binder / "apt.txt").read_text().split()) == packages
     assert "-r ../requirements.lock" in (binder / "requirements.txt").read_text().splitlines()
 
@@ -154,7 +154,7 @@ def test_missing_debian_packages_are_installed_where_we_are_root(tmp_path: Path)
 
 
 def test_nothing_is_installed_where_nothing_is_missing(tmp_path: Path) -> None:
-    for name in ("gcc", "arm-none-eabi-gcc", "qemu-system-arm", "chromium"):
+    for name in ("gcc", "arm-none-eabi-gcc", "qemu-system-arm", "g++", "chromium"):
         program(tmp_path / "bin", name, "exit 0")
     program(tmp_path / "bin", "apt-get", "exit 1")
     run = script("system-packages", "test", path=tmp_path / "bin")

@@ -1,7 +1,7 @@
 """The command line. Every command is a thin shell over the library; a user's mistake is one line and exit code 2."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -266,8 +266,14 @@ def compile_(
 def run(
     path: Annotated[Path | None, typer.Argument(metavar="[MODEL.tflite|EXPORT]")] = None,
     given: Annotated[Path | None, typer.Argument(metavar="[WINDOWS.npz|PACKETS.csv]")] = None,
-    board: Annotated[str | None, typer.Option(help=f"The board that QEMU plays (default: {BOARD}).")] = None,
+    board: Annotated[
+        str | None, typer.Option(help=f"The board that QEMU plays (default: {BOARD}); for tflm also host.")
+    ] = None,
     ram: Annotated[str, typer.Option(help="RAM of the device, e.g. 64K.")] = "64K",
+    runtime: Annotated[
+        Literal["compiled", "tflm"],
+        typer.Option(help="Of MODEL.tflite: our compiler's C, or the TFLite Micro that you have built (TFLM_DIR)."),
+    ] = "compiled",
     hop: HopOption = 1,
     config: ConfigOption = "quick",
     dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Stage form: a data set.")] = None,
@@ -280,12 +286,16 @@ def run(
     """Run a model on a Cortex-M in QEMU: a .tflite over windows, or (--dataset, --model, --kind) a stage of a study.
 
     With a folder that `tinyloc export` wrote and a CSV of packets: the whole chain, fed packet by packet.
+    With --runtime tflm a .tflite runs on TFLite Micro itself, for comparison: tinyloc has no copy of it, so TFLM_DIR
+    must name a folder with its headers and, for the board's core, its libtensorflow-microlite.a.
     """
     import json
 
     from tinyloc.device.profile import table
     from tinyloc.files import read_json
 
+    if runtime == "tflm" and (not (path and given) or path.is_dir()):
+        raise InputError("--runtime tflm: it runs a .tflite alone; give MODEL.tflite and WINDOWS.npz")
     if path and given and path.is_dir():
         from tinyloc.device.chain import run_chain
 
@@ -293,9 +303,7 @@ def run(
         typer.echo(json.dumps(report, indent=1))
         return
     if path and given:
-        from tinyloc.device.runner import run_model
-
-        report = run_model(path, given, board=board or BOARD, ram=_bytes(ram))
+        report = _runner(runtime)(path, given, board=board or BOARD, ram=_bytes(ram))
     elif dataset and model and kind:
         report = read_json(_study(config, root, workers).on_device(dataset, model, kind, seed, board))
     else:
@@ -304,7 +312,14 @@ def run(
             "or --dataset, --model and --kind"
         )
     typer.echo(json.dumps({k: v for k, v in report.items() if k not in {"key", "provenance", "steps"}}, indent=1))
-    typer.echo(table(report["steps"]), err=True)  # for people; what is above stays whole JSON
+    if report["steps"]:
+        typer.echo(table(report["steps"]), err=True)  # for people; what is above stays whole JSON
+
+
+def _runner(runtime: str) -> Callable[..., dict]:
+    from tinyloc.device import runner, tflm_run
+
+    return {"compiled": runner.run_model, "tflm": tflm_run.run_model}[runtime]
 
 
 def _bytes(text: str) -> int:

@@ -2,6 +2,7 @@
  * instructions as STANDIN_WORK says, and then every byte of an output is the sum of its place and of all input bytes.
  * A model takes STANDIN_BYTES of the arena for each operator, and its tensors'. */
 #include <stdarg.h>
+#include <stdlib.h>
 
 #include "tensorflow/lite/micro/micro_interpreter.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
@@ -245,6 +246,9 @@ static TfLiteStatus invoke(TfLiteContext *, TfLiteNode *)
 #ifdef STANDIN_FAILS
     MicroPrintf("operator says %s, %d of %zu", "no", -3, static_cast<size_t>(7));
     return kTfLiteError;
+#endif
+#ifdef STANDIN_HEAP
+    return malloc(9) ? kTfLiteOk : kTfLiteError;
 #endif
     __asm__ volatile(".rept " TEXT(STANDIN_WORK) "\n nop\n .endr");
     return kTfLiteOk;

@@ -22,7 +22,7 @@ def run_model(
     windows_path: an .npz, see `windows.read`. ram: bytes of RAM that the device has. workdir: where the C sources,
     the ELF and the compiler's report stay; by default they are removed. stack: bytes of the RAM kept for the stack.
 
-    Returns what `device-<board>.json` holds, all sizes in bytes:
+    Returns what `device-<board>.json` holds, all sizes in bytes (`device.tflm_run` gives the same of TFLite Micro):
     `flash` and `ram` as `memory.flash` and `memory.ram` give them, `instructions` of an inference {min, median, max},
     `steps` where they go, see `profile.profile` (counted in a run of its own, which does not disturb the others),
     `mix` what kinds of instructions they are, in the first window, see `mix.mix`,
@@ -50,6 +50,7 @@ def run_model(
             "reference": windows.difference(graph, outputs, given.expected) if given.expected else None,
         }
         return {
+            "runtime": "compiled",
             "board": board,
             "core": built.board.core,
             "ram_limit": ram,

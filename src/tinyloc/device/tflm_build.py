@@ -14,6 +14,8 @@ from tinyloc.files import shipped
 LANGUAGE = ("-std=c++17", "-Wall", "-Wextra", "-Wconversion", "-Werror")
 # As upstream builds it: the first is part of the layout of its structures, the others leave the C++ runtime out.
 DIALECT = ("-DTF_LITE_STATIC_MEMORY", "-fno-rtti", "-fno-exceptions", "-fno-threadsafe-statics")
+# Whether a stack may be executed is noted by some compilers and not by others; on a board nobody reads it.
+FOREIGN = ("-Wl,-z,noexecstack",)
 RECORDING = "-DTFLM_RECORDING"
 HOST_ARENA = 16 << 20  # bytes; where the question is the answer alone
 
@@ -46,7 +48,7 @@ def board(
             compile_(firmware / "tflm" / "log.cc", "bench"),
             *qemu.harness(target, out, model, profile),
         ]
-        qemu.link(target, [*objects, str(library.archive)], ram, stack, out)
+        qemu.link(target, [*objects, str(library.archive), *FOREIGN], ram, stack, out)
     except toolchain.ToolFailed as error:
         raise qemu.too_small(target, str(error), ram, stack) or tflm_library.refused(library, error) from error
     return DeviceBuild(out.resolve() / "model.elf", target, emitted, ram, stack, profile)

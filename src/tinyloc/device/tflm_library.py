@@ -84,5 +84,6 @@ def refused(library: Library, error: toolchain.ToolFailed) -> InputError:
         if found := re.search(pattern, said):
             words = meaning.format(*found.groups(), archive=library.archive, core=library.core, cxx=cxx)
             return InputError(f"{VARIABLE}={library.folder}: {words}")
-    first = next((line for line in said.splitlines() if "error" in line), said.splitlines()[0])
-    return InputError(f"{VARIABLE}={library.folder}: the C++ compiler refuses it: {first.strip()}")
+    lines = [line for line in said.splitlines() if not line.startswith("collect2")]
+    first = next((line for line in lines if re.search("error|warning", line)), said)
+    return InputError(f"{VARIABLE}={library.folder}: the C++ compiler refuses it: {' '.join(first.split())}")

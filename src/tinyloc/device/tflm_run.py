@@ -128,9 +128,7 @@ def _profile(
     return rows, parts
 
 
-def _here(
-    emitted: Emitted, library: Library, folder: Path, ram: int, given: Windows
-) -> tuple[dict, np.ndarray]:
+def _here(emitted: Emitted, library: Library, folder: Path, ram: int, given: Windows) -> tuple[dict, np.ndarray]:
     built = tflm_build.here(emitted, library, folder / HOST, arena=ram)
     rows, arena = tflm_sources.take_apart(host.run(built, given.records, given.reset).outputs)
     measured = {

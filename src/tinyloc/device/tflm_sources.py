@@ -36,7 +36,7 @@ _KNOWN = """
     ROUND RSQRT SELECT_V2 SHAPE SIN SLICE SOFTMAX SPACE_TO_BATCH_ND SPACE_TO_DEPTH SPLIT SPLIT_V SQRT SQUARE
     SQUARED_DIFFERENCE SQUEEZE STRIDED_SLICE SUB SUM SVDF TANH TRANSPOSE TRANSPOSE_CONV UNIDIRECTIONAL_SEQUENCE_LSTM
     UNPACK ZEROS_LIKE
-""".split()
+"""
 
 
 def _method(name: str) -> str:
@@ -44,12 +44,15 @@ def _method(name: str) -> str:
     return f"Add{words}"
 
 
-RESOLVER = {name: _method(name) for name in _KNOWN}
+RESOLVER = {name: _method(name) for name in _KNOWN.split()}
 """Method of MicroMutableOpResolver by the operator's name in the schema."""
 
 # The fields of `arena` in firmware/tflm/work_tflm.cc, in its order: uint32 each.
 REPORT = np.dtype(
-    [(n, "<u4") for n in ("used", "activations", "persistent", "tensors", "operators", "buffers", "variables", "events")]
+    [
+        (n, "<u4")
+        for n in ("used", "activations", "persistent", "tensors", "operators", "buffers", "variables", "events")
+    ]
 )
 
 
@@ -107,7 +110,7 @@ def _resolved(tflite: Path, graph: Graph, name: str) -> str:
         operator = next(o for o in graph.operators if o.name == name)
         raise InputError(
             f"{tflite}: operator {operator.index} ({name}, version {operator.version}), which makes "
-            f"{graph.tensors[operator.outputs[0]]}: TFLite Micro's resolver does not know it; export the model without it"
+            f"{graph.tensors[operator.outputs[0]]}: TFLite Micro's resolver does not know it; export without it"
         )
     return RESOLVER[name]
 
@@ -150,5 +153,7 @@ _ASSEMBLY = f"""\
     .globl tflm_model
 tflm_model:
     .incbin "{MODEL}"
+#ifdef __linux__ /* or the linker takes the stack for one that is executed */
     .section .note.GNU-stack, "", %progbits
+#endif
 """

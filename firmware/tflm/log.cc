@@ -100,7 +100,7 @@ void print(text &out, const char *format, va_list *args)
             convert(out, ++format, args);
 }
 
-char said[400]; /* zeros, so that it ends wherever it is left */
+char said[300]; /* zeros, so that it ends wherever it is left; with the reason it has to fit into one line */
 size_t said_bytes;
 
 } // namespace

@@ -55,10 +55,17 @@ def board(
 
 
 def here(
-    emitted: Emitted, library: Library, out: Path, arena: int = HOST_ARENA, flags: tuple[str, ...] = ()
+    emitted: Emitted,
+    library: Library,
+    out: Path,
+    arena: int = HOST_ARENA,
+    record: bool = False,
+    flags: tuple[str, ...] = (),
 ) -> HostBuild:
-    """Link the program `out/runner` of this machine. arena: bytes that the library may have. flags: as `host.build`'s.
+    """Link the program `out/runner` of this machine.
 
+    arena: bytes that the library may have. record: what the arena holds, which makes it larger. flags: further ones
+    for both compilers, such as -fsanitize=address.
     Raises InputError: no compiler, or a library that does not fit.
     """
     toolchain.require(toolchain.HOST_GCC, toolchain.HOST_GXX)
@@ -66,7 +73,7 @@ def here(
     firmware = shipped("firmware").resolve()
     model = emitted.folder.resolve()
     include = (firmware / "tflm", firmware / "runner", model)
-    all_flags = (*flags, f"-DTFLM_ARENA_BYTES={arena}", RECORDING)
+    all_flags = (*flags, f"-DTFLM_ARENA_BYTES={arena}", *((RECORDING,) if record else ()))
     try:
         objects = [
             _assemble(toolchain.HOST_GCC, model, out, ()),

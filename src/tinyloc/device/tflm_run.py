@@ -131,11 +131,13 @@ def _profile(
 def _here(emitted: Emitted, library: Library, folder: Path, ram: int, given: Windows) -> tuple[dict, np.ndarray]:
     built = tflm_build.here(emitted, library, folder / HOST, arena=ram)
     rows, arena = tflm_sources.take_apart(host.run(built, given.records, given.reset).outputs)
+    recording = tflm_build.here(emitted, library, folder / f"{HOST}-recording", record=True)
+    _, recorded = tflm_sources.take_apart(host.run(recording, given.records[:1], given.reset[:1]).outputs)
     measured = {
         "core": "this machine",
         "flash": None,
         "ram": {"arena": arena["used"]},
-        "arena": {name: arena[name] for name in PARTS},
+        "arena": {name: recorded[name] for name in PARTS},
         "instructions": None,
         "steps": [],
         "mix": None,

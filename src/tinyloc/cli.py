@@ -37,6 +37,10 @@ ModelOption = Annotated[str, typer.Option("--model", "-m", help="A model of the 
 BOARD = "mps2-an386"
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the run.")]
 HopOption = Annotated[int, typer.Option("--hop", help="Whole chain: steps from one room to the next.")]
+LagOption = Annotated[
+    int | None,
+    typer.Option("--lag", help="Whole chain: steps that a room waits for what comes after (default: none, by window)."),
+]
 
 
 def _study(config: str, root: Path | None, workers: int | None) -> Any:
@@ -246,6 +250,7 @@ def compile_(
     ram: Annotated[str | None, typer.Option(help="Refuse a model that needs more, e.g. 64K.")] = None,
     core: Annotated[str, typer.Option(help="cortex-m4f, cortex-m7, cortex-m55 or generic.")] = "generic",
     hop: HopOption = 1,
+    lag: LagOption = None,
 ) -> None:
     """Compile a .tflite ahead of time into C: no heap, no interpreter, weights in flash, one planned arena.
 
@@ -254,8 +259,9 @@ def compile_(
     if path.is_dir():
         from tinyloc.aot.chain import emit_chain
 
-        emit_chain(path, out, ram=_bytes(ram) if ram else None, core=core, hop=hop)
+        emit_chain(path, out, ram=_bytes(ram) if ram else None, core=core, hop=hop, lag=lag)
     else:
+        _no_lag(lag)
         from tinyloc.aot.compiler import compile_model
 
         compile_model(path, out, ram=_bytes(ram) if ram else None, core=core)
@@ -269,6 +275,7 @@ def run(
     board: Annotated[str | None, typer.Option(help=f"The board that QEMU plays (default: {BOARD}).")] = None,
     ram: Annotated[str, typer.Option(help="RAM of the device, e.g. 64K.")] = "64K",
     hop: HopOption = 1,
+    lag: LagOption = None,
     config: ConfigOption = "quick",
     dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Stage form: a data set.")] = None,
     model: Annotated[str | None, typer.Option("--model", "-m", help="Stage form: a model.")] = None,
@@ -289,9 +296,10 @@ def run(
     if path and given and path.is_dir():
         from tinyloc.device.chain import run_chain
 
-        report = run_chain(path, given, board=board or BOARD, ram=_bytes(ram), hop=hop)
+        report = run_chain(path, given, board=board or BOARD, ram=_bytes(ram), hop=hop, lag=lag)
         typer.echo(json.dumps(report, indent=1))
         return
+    _no_lag(lag)
     if path and given:
         from tinyloc.device.runner import run_model
 
@@ -305,6 +313,11 @@ def run(
         )
     typer.echo(json.dumps({k: v for k, v in report.items() if k not in {"key", "provenance", "steps"}}, indent=1))
     typer.echo(table(report["steps"]), err=True)  # for people; what is above stays whole JSON
+
+
+def _no_lag(lag: int | None) -> None:
+    if lag is not None:
+        raise InputError(f"--lag {lag}: only the whole chain decodes rooms; give a folder of `tinyloc export`")
 
 
 def _bytes(text: str) -> int:

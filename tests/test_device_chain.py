@@ -3,6 +3,7 @@
 import ctypes
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -94,8 +95,10 @@ KINDS = {
     "no-lag": (windowed, 1, 0),
 }
 
+SLOW = {name: [pytest.mark.slow] if name == "no-lag" else [] for name in KINDS}  # what building with sanitizers takes
 
-@pytest.fixture(scope="module", params=KINDS.values(), ids=KINDS)
+
+@pytest.fixture(scope="module", params=[pytest.param(kind, id=name, marks=SLOW[name]) for name, kind in KINDS.items()])
 def on_host(request, tmp_path_factory):
     """(export, (hop, lag), the chain built for the host with all that looks for mistakes)"""
     tiny_model.need(toolchain.HOST_GCC)
@@ -202,7 +205,8 @@ def test_a_model_with_a_state_begins_anew_after_a_gap_on_a_board(tmp_path):
     assert report["instructions"]["step"] is None
 
 
-@pytest.mark.parametrize(("board", "hop", "lag"), [("mps2-an386", 1, 5), ("mps3-an547", 3, 2)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("board", "hop", "lag"), [("mps2-an386", 1, 5), ("mps2-an500", 2, 1), ("mps3-an547", 3, 2)])
 def test_a_lag_gives_the_rooms_of_the_online_search_on_a_board(tmp_path, board, hop, lag):
     tiny_model.need(toolchain.CROSS_GCC, toolchain.QEMU, toolchain.HOST_GCC)
     ms = np.concatenate([np.arange(40) * 400, 60_000 + np.arange(30) * 400, 120_000 + np.arange(4) * 400])
@@ -213,6 +217,19 @@ def test_a_lag_gives_the_rooms_of_the_online_search_on_a_board(tmp_path, board, 
     report = chain.run_chain(exported, tmp_path / "packets.csv", board, 2048, stack=512, hop=hop, lag=lag)
     assert report["lag"] == lag and report["rooms"] > 2 * lag  # each of the two long segments ends with that many
     assert report["agreement"] == {"features": True, "rooms": report["rooms"], "host": True}
+
+
+@pytest.mark.slow
+def test_too_little_ram_for_the_chain_says_how_much_is_missing(tmp_path):
+    tiny_model.need(toolchain.CROSS_GCC, toolchain.QEMU, toolchain.HOST_GCC)
+    write_csv(tmp_path / "packets.csv", table(np.arange(40) * 400))
+    exported = export(tmp_path / "e", windowed)
+    given = exported, tmp_path / "packets.csv", "mps2-an386"
+    with pytest.raises(InputError, match=r"needs \d+ B \(512 B of them stack\), (\d+) B more") as caught:
+        chain.run_chain(*given, 896, stack=512, lag=100)
+    missing = int(re.search(r"(\d+) B more", str(caught.value))[1])
+    enough = 896 + -(-missing // 128) * 128
+    assert chain.run_chain(*given, enough, stack=512, lag=100)["agreement"]["features"] is True
 
 
 @pytest.mark.parametrize(

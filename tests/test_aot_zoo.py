@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_model
-from aot_tools import SEMANTICS, WARNINGS, Compiled, Micro, assert_agree
+from aot_tools import SEMANTICS, WARNINGS, Compiled, Micro, assert_agree, run_filter
 from operator_zoo import BYTE, FLOAT, TYPES, WIDE, zoo
-from test_aot_models import run_filter
 
 from tinyloc.aot import schema
 from tinyloc.aot.compiler import compile_model

@@ -20,19 +20,23 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import flatbuffers
 import numpy as np
+from aot_tools import run_filter
 from operator_zoo import one_by_one, zoo
 from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
 
 from tinyloc.aot.compiler import compile_model
 from tinyloc.aot.lower import LOWERINGS
+from tinyloc.device.emitted import Emitted
 from tinyloc.errors import InputError
 
 PEERS = Path(__file__).parent / "peers"
 MEMORY = 2 << 30  # bytes of address space
+SMALL = 1 << 20  # bytes of arena of a model that is run
 SLOW_S = 5  # of the processor for one file
 INTEGERS = (0, 1, 2, 3, 4, 7, 8, 127, 128, 255, 256, 32767, 65535, 1 << 16, (1 << 31) - 1, -1, -2, -128, -(1 << 31))
 SCALES = (0.0, -1.0, math.nan, math.inf, 1e-45, 1e-38, 1e-20, 1e-7, 2.0**-15, 1 / 256, 1 / 128, 1.0, 3e4, 1e20, 3e38)
@@ -207,7 +211,7 @@ def with_damaged_fields(rng: random.Random, data: bytes) -> tuple[str, bytes | N
     model = schema.ModelT.InitFromPackedBuf(data, 0)
     done = rng.choices(FIELDS, k=rng.choice([1, 1, 2, 3]))
     for damage in done:
-        if model.subgraphs[0].operators and model.subgraphs[0].tensors:
+        with suppress(IndexError, TypeError):  # of a field that the damage before has taken away
             damage(rng, model.subgraphs[0], model)
     return f"field: {done[0].__name__}", _packed(model)
 
@@ -299,8 +303,8 @@ def damaged(rng: random.Random, seeds: list[bytes]) -> tuple[str, bytes]:
 class Trial:
     """One file after another through `tinyloc compile`."""
 
-    def __init__(self, folder: Path, keep: Path):
-        self.path, self.out, self.keep = folder / "m.tflite", folder / "c", keep
+    def __init__(self, folder: Path, keep: Path, run_every: int):
+        self.path, self.out, self.keep, self.run_every = folder / "m.tflite", folder / "c", keep, run_every
         self.outcomes, self.reasons, self.findings = Counter(), set(), {}
 
     def attempt(self, what: str, data: bytes) -> None:
@@ -308,7 +312,7 @@ class Trial:
         started = time.process_time()
         signal.alarm(20 * SLOW_S)  # where it would never end
         try:
-            compile_model(self.path, self.out)
+            report = compile_model(self.path, self.out)
             outcome = "compiled"
         except InputError as error:
             outcome = "refused"
@@ -326,6 +330,26 @@ class Trial:
         if spent > SLOW_S:
             self._found(f"{what} took {spent:.1f} s", data)
         self.outcomes[f"{what}, {outcome}"] += 1
+        if outcome == "compiled" and self._is_due() and report.arena_bytes < SMALL:
+            self._run(what, data)
+
+    def _is_due(self) -> bool:
+        return self.run_every > 0 and self.outcomes.total() % self.run_every == 0
+
+    def _run(self, what: str, data: bytes) -> None:
+        """What was accepted has to compile, and to run without undefined behaviour, on random bytes and on extremes."""
+        size = Emitted.read(self.out).input_bytes
+        given = random.Random(0).randbytes(4 * size) + b"\x80" * size + b"\x7f" * size + bytes(size)
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+        try:
+            run_filter(self.out, given, "-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all")
+        except AssertionError as error:
+            lines = [line for line in str(error).splitlines() if "error" in line.lower()] or [str(error)]
+            self._found(f"emitted code, {Path(lines[0]).name[:120]}: {what}", data)
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+        self.outcomes["run under sanitizers"] += 1
 
     def _found(self, message: str, data: bytes) -> None:
         kind = message.split(": ")[0]
@@ -347,6 +371,7 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=sys.maxsize)
     parser.add_argument("--each-field", action="store_true", help="first every field of every seed, one at a time")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--run-every", type=int, default=0, help="run every so many of them under sanitizers")
     parser.add_argument("--keep", type=Path, default=Path("build/fuzz"), help="folder for the files that do harm")
     given = parser.parse_args()
     # the hard limit stays: children may need more
@@ -357,7 +382,7 @@ def main() -> int:
     small = list(one_by_one().values())
     seeds = [*small, zoo("int8", "int16", "float32").bytes(), *peers, *peers]
     with tempfile.TemporaryDirectory() as folder:
-        trial = Trial(Path(folder), given.keep)
+        trial = Trial(Path(folder), given.keep, given.run_every)
         for data in seeds:
             trial.attempt("whole", data)
         for data in small if given.each_field else ():

@@ -7,7 +7,9 @@ by size used here is the usual heuristic for it (Pisarchyk and Lee, "Efficient m
 inference", 2020).
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import numpy as np
 
@@ -235,8 +237,11 @@ def pack(buffers: list[Buffer]) -> int:
 
 def peak(buffers: list[Buffer]) -> int:
     """The largest sum of aligned sizes that are needed at one time."""
-    times = sorted({b.first for b in buffers})
-    return max((sum(aligned(b.size) for b in buffers if b.first <= t <= b.last) for t in times), default=0)
+    change = Counter()
+    for buffer in buffers:
+        change[buffer.first] += aligned(buffer.size)
+        change[buffer.last + 1] -= aligned(buffer.size)
+    return max(accumulate(change[time] for time in sorted(change)), default=0)
 
 
 def _jitter(order: list[Buffer], generator: np.random.Generator) -> list[Buffer]:
@@ -247,9 +252,8 @@ def _jitter(order: list[Buffer], generator: np.random.Generator) -> list[Buffer]
 
 def _place_in_order(order: list[Buffer]) -> tuple[list[int], int]:
     """Each buffer in turn at the lowest offset where it meets nothing placed before."""
-    first, last, size = (
-        np.array(v, np.int64) for v in zip(*((b.first, b.last, aligned(b.size)) for b in order), strict=True)
-    )
+    spans = [(buffer.first, buffer.last, aligned(buffer.size)) for buffer in order]
+    first, last, size = np.array(spans, np.int64).reshape(-1, 3).T
     start = np.zeros(len(order), np.int64)
     for i in range(len(order)):
         meets = (first[:i] <= last[i]) & (first[i] <= last[:i])

@@ -163,7 +163,7 @@ def test_the_root_is_correctly_rounded(tmp_path):
 
 def test_the_emitted_code_is_clean_for_the_static_analyser(tmp_path):
     tiny_model.need(toolchain.HOST_GCC)
-    for kind, hop, lag in KINDS.values():
+    for kind, hop, lag in (KINDS[name] for name in ("window", "stream", "lag")):
         folder = tmp_path / f"{kind.__name__}-{lag}"
         emit_chain(export(folder / "export", kind), folder / "c", hop=hop, lag=lag)
         decoder = "tl_decode.c" if lag is None else "tl_online.c"

@@ -6,6 +6,7 @@ import math
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import tiny_model
 from aot_tools import gcc
@@ -128,6 +129,8 @@ def test_features_are_pythons_to_the_bit_and_rooms_are_its_rooms(on_host):
         assert chain.same_steps(got, wanted)
         assert got.rooms.tolist() == wanted.rooms.tolist()
         rooms.update(got.rooms.ravel().tolist())
+        known = chain.room_of_each_step(got, deployed.length, *pace) != pipeline.NO_ROOM
+        assert known.sum() == (got.rooms != pipeline.NO_ROOM).sum()
 
     check()
     assert len(rooms - {pipeline.NO_ROOM}) > 1  # or nothing was decided
@@ -214,7 +217,11 @@ def test_a_lag_gives_the_rooms_of_the_online_search_on_a_board(tmp_path, board, 
     packets = table(ms, rssi=random.integers(-100, -40, len(ms)), gateway=random.choice(GATEWAYS, len(ms)))
     write_csv(tmp_path / "packets.csv", packets)
     exported = export(tmp_path / "e", windowed)
-    report = chain.run_chain(exported, tmp_path / "packets.csv", board, 2048, stack=512, hop=hop, lag=lag)
+    given = exported, tmp_path / "packets.csv", board, 2048
+    report = chain.run_chain(*given, stack=512, hop=hop, lag=lag, outputs=tmp_path / "rooms.csv")
+    kept = pd.read_csv(tmp_path / "rooms.csv")
+    assert len(kept) == report["steps"] and kept["room"].notna().sum() == report["rooms"]
+    assert set(kept["room"].dropna()) <= set(ROOMS)
     assert report["lag"] == lag and report["rooms"] > 2 * lag  # each of the two long segments ends with that many
     assert report["agreement"] == {"features": True, "rooms": report["rooms"], "host": True}
 
@@ -298,3 +305,18 @@ def test_the_command_line_takes_an_export_where_it_takes_a_model(tmp_path, monke
     assert done.exit_code and "--lag 7: only the whole chain decodes rooms" in str(done.exception)
     done = runner.invoke(app, ["run", str(folder), "packets.csv", "--ram", "8K"])
     assert done.exit_code == 0 and json.loads(done.output) == {"given": [str(folder), "packets.csv"]}
+
+
+def test_a_room_goes_to_the_step_that_it_is_of():
+    """A segment of five steps and one of two: a window of three, a search that lags by two."""
+    segment, no = np.int32([0, 0, 0, 0, 0, 1, 1]), pipeline.NO_ROOM
+    rest = np.full((7, 2), no, np.int32)
+    rest[4] = [1, 2]
+    room = np.int32([no, no, 0, 1, 0, no, no])
+    trace = pipeline.Trace(segment, np.arange(7), np.zeros((7, 1)), np.zeros((7, 1)), room, rest)
+    assert chain.room_of_each_step(trace, 3, 1, 2).tolist() == [0, 1, 0, 1, 2, no, no]
+    assert chain.room_of_each_step(trace, 3, 1, None).tolist() == room.tolist()
+    # windows at every third step: the only one ends at step 2, and the search has seen no later one
+    assert chain.inferences(segment, 3, 3).tolist() == [False, False, True, False, False, False, False]
+    room[3:5] = no
+    assert chain.room_of_each_step(trace, 3, 3, 2).tolist() == [0, 1, 2, no, no, no, no]

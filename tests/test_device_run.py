@@ -55,7 +55,8 @@ def test_a_peer_gives_tflite_micros_outputs_bit_for_bit_within_its_ram(peer, nam
 @pytest.mark.parametrize("board", boards.BOARDS)
 def test_the_command_line_tells_all_of_a_run(peer, board):
     model, given = peer("mlp_i8")
-    done = CliRunner().invoke(app, ["run", str(model), str(given), "--board", board, "--ram", "32K"])
+    kept = given.parent / "outputs.npz"
+    done = CliRunner().invoke(app, ["run", str(model), str(given), "--board", board, "--ram", "32K", "-o", str(kept)])
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout)
     assert report["board"] == board and report["ram_limit"] == 32 * 1024 and report["windows"] == 200
@@ -65,6 +66,9 @@ def test_the_command_line_tells_all_of_a_run(peer, board):
     assert parts == report["ram"].keys() and 0 < report["ram"]["arena"] < report["ram"]["total"]
     count = report["instructions"]
     assert 0 < count["min"] <= count["median"] <= count["max"]
+    with np.load(kept) as outputs, np.load(given) as expected:
+        (name,) = outputs.files
+        np.testing.assert_array_equal(outputs[name].reshape(200, -1), expected[name].reshape(200, -1))
     assert "fully_connected_s8" in done.stderr and "share" in done.stderr  # by operator, for people
 
 

@@ -276,6 +276,9 @@ def run(
     ram: Annotated[str, typer.Option(help="RAM of the device, e.g. 64K.")] = "64K",
     hop: HopOption = 1,
     lag: LagOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Keep the outputs: an .npz; of the whole chain a .csv of rooms.")
+    ] = None,
     config: ConfigOption = "quick",
     dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Stage form: a data set.")] = None,
     model: Annotated[str | None, typer.Option("--model", "-m", help="Stage form: a model.")] = None,
@@ -296,14 +299,14 @@ def run(
     if path and given and path.is_dir():
         from tinyloc.device.chain import run_chain
 
-        report = run_chain(path, given, board=board or BOARD, ram=_bytes(ram), hop=hop, lag=lag)
+        report = run_chain(path, given, board=board or BOARD, ram=_bytes(ram), hop=hop, lag=lag, outputs=out)
         typer.echo(json.dumps(report, indent=1))
         return
     _no_lag(lag)
     if path and given:
         from tinyloc.device.runner import run_model
 
-        report = run_model(path, given, board=board or BOARD, ram=_bytes(ram))
+        report = run_model(path, given, board=board or BOARD, ram=_bytes(ram), outputs=out)
     elif dataset and model and kind:
         report = read_json(_study(config, root, workers).on_device(dataset, model, kind, seed, board))
     else:

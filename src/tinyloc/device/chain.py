@@ -14,6 +14,7 @@ from tinyloc.device import boards, host, memory, pipeline, profile, qemu, toolch
 from tinyloc.device.pipeline import NO_ROOM, Trace
 from tinyloc.device.records import DeviceError
 from tinyloc.errors import InputError
+from tinyloc.files import atomic
 
 
 def run_chain(
@@ -25,11 +26,14 @@ def run_chain(
     stack: int = qemu.STACK_BYTES,
     hop: int = 1,
     lag: int | None = None,
+    outputs: Path | None = None,
 ) -> dict:
     """Compile the chain around an exported model, and run a recording through it on the board and on the host.
 
     export: the folder that `tinyloc export` left for a fold. packets: a CSV of packets. hop: steps from one room to
-    the next. lag: steps that a room waits, see `emit_chain`. ram, workdir, stack: as in `runner.run_model`.
+    the next. lag: steps that a room waits, see `emit_chain`. outputs: a CSV for the rooms that the board gave out, a
+    row for each step: segment, step, room (empty where none was given out for it). ram, workdir, stack: as in
+    `runner.run_model`.
 
     Returns, all sizes in bytes: `flash` and `ram` (`static` is the chain's own memory); `packets`, `steps` and `rooms`
     (how many); `instructions` of one call into the chain {min, median, max, count}, None where there was none: of a
@@ -57,6 +61,8 @@ def run_chain(
         answers = on_board.outputs.view(answer_type(wanted.scaled.shape[1], lag))[:, 0]
         got = trace(answers, ends)
         answered = wanted.rooms != NO_ROOM
+        if outputs is not None:
+            write_rooms(outputs, got, deployed, hop, lag)
         return {
             "board": board,
             "core": built.board.core,
@@ -90,6 +96,30 @@ def trace(answers: np.ndarray, ends: np.ndarray) -> Trace:
     steps = answers[ends]
     rest = steps["rest"] if "rest" in steps.dtype.names else np.empty((len(steps), 0), np.int32)
     return Trace(*(steps[name] for name in ("segment", "number", "measured", "scaled", "room")), rest)
+
+
+def room_of_each_step(trace: Trace, length: int, hop: int, lag: int | None) -> np.ndarray:
+    """The rooms that a trace gives out, where they belong [S] int32: with a lag, `lag` steps before they came."""
+    if lag is None:
+        return trace.room
+    rooms, decided = np.full_like(trace.room, NO_ROOM), inferences(trace.segment, length, hop)
+    given_out = np.flatnonzero(trace.room != NO_ROOM)
+    rooms[given_out - lag] = trace.room[given_out]
+    for step in np.flatnonzero((trace.rest != NO_ROOM).any(1)):
+        due = trace.rest[step][trace.rest[step] != NO_ROOM]
+        last = np.flatnonzero(decided[: step + 1])[-1]  # the search has seen no later step of this segment
+        rooms[last - len(due) + 1 : last + 1] = due
+    return rooms
+
+
+def write_rooms(path: Path, trace: Trace, deployed: Deployed, hop: int, lag: int | None) -> None:
+    """A CSV with the room of each step, by its name. Raises InputError: the file's name does not end in .csv."""
+    if path.suffix != ".csv":
+        raise InputError(f"{path}: rooms are written as .csv; give such a name")
+    labels = np.array([*deployed.rooms, ""])  # NO_ROOM, which is -1, is the last of them
+    rooms = labels[room_of_each_step(trace, deployed.length, hop, lag)]
+    with atomic(path) as temporary:
+        pd.DataFrame({"segment": trace.segment, "step": trace.number, "room": rooms}).to_csv(temporary, index=False)
 
 
 def same_steps(one: Trace, other: Trace) -> bool:

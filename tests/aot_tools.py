@@ -44,6 +44,35 @@ def build(folder: Path) -> Path:
     return library
 
 
+# Reads inputs from standard input until it ends, writes the outputs of each to standard output.
+FILTER = """
+#include <stdio.h>
+#include "model.h"
+
+int main(void)
+{
+    tinyloc_init();
+    for (;;) {
+        for (unsigned i = 0; i < TINYLOC_N_INPUTS; i++)
+            if (fread(tinyloc_input(i), 1, tinyloc_input_bytes[i], stdin) != tinyloc_input_bytes[i])
+                return 0;
+        tinyloc_run();
+        for (unsigned i = 0; i < TINYLOC_N_OUTPUTS; i++)
+            fwrite(tinyloc_output(i), 1, tinyloc_output_bytes[i], stdout);
+    }
+}
+"""
+
+
+def run_filter(folder: Path, data: bytes, *flags: str) -> bytes:
+    """Build all that the compiler wrote, and nothing else, into a filter; what it makes of `data`."""
+    (folder / "main.c").write_text(FILTER)
+    gcc("-O1", "-g", *flags, *folder.glob("*.c"), "-o", folder / "filter", "-lm")
+    done = subprocess.run([folder / "filter"], input=data, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
 class Compiled:
     """A .tflite file compiled for the host."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from aot_tools import PEERS, SEMANTICS, WARNINGS, Compiled, Micro, assert_agree, gcc
+from aot_tools import PEERS, SEMANTICS, WARNINGS, Compiled, Micro, assert_agree, run_filter
 from tflite_writer import ModelWriter
 
 from tinyloc.aot.compiler import compile_model
@@ -17,34 +17,6 @@ from tinyloc.errors import InputError
 
 CORTEX_M4F = ("-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard")
 NAMES = ("attn_i8", "cnn_i8", "mlp_i8")
-
-# Reads inputs from standard input until it ends, writes the outputs of each to standard output.
-FILTER = """
-#include <stdio.h>
-#include "model.h"
-
-int main(void)
-{
-    tinyloc_init();
-    for (;;) {
-        for (unsigned i = 0; i < TINYLOC_N_INPUTS; i++)
-            if (fread(tinyloc_input(i), 1, tinyloc_input_bytes[i], stdin) != tinyloc_input_bytes[i])
-                return 0;
-        tinyloc_run();
-        for (unsigned i = 0; i < TINYLOC_N_OUTPUTS; i++)
-            fwrite(tinyloc_output(i), 1, tinyloc_output_bytes[i], stdout);
-    }
-}
-"""
-
-
-def run_filter(folder: Path, data: bytes, *flags: str) -> bytes:
-    """Build all that the compiler wrote, and nothing else, into a filter; what it makes of `data`."""
-    (folder / "main.c").write_text(FILTER)
-    gcc("-O1", "-g", *flags, *folder.glob("*.c"), "-o", folder / "filter", "-lm")
-    done = subprocess.run([folder / "filter"], input=data, capture_output=True)
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,5 +1,7 @@
 """The memory plan: replayed call by call, no value is overwritten before its last use."""
 
+import time
+
 import numpy as np
 import pytest
 from aot_tools import PEERS
@@ -10,7 +12,7 @@ from tinyloc.aot.graph import Graph, Tensor, Unsupported
 from tinyloc.aot.lower import lower
 from tinyloc.aot.plan import ALIGNMENT, Buffer, aligned, pack, peak, plan
 from tinyloc.aot.program import Call, Operand, Program
-from tinyloc.aot.reader import read
+from tinyloc.aot.reader import MAX_TENSORS, read
 
 
 def replay(program: Program, layout) -> None:
@@ -32,13 +34,13 @@ def replay(program: Program, layout) -> None:
 
     for tensor in program.graph.inputs:
         place(Operand(tensor))[:] = mark(Operand(tensor))
-    for time, call in enumerate(program.calls):
+    for now, call in enumerate(program.calls):
         if call.scratch is not None:
             place(Operand(call.scratch))[:] = -2
             assert not np.shares_memory(place(Operand(call.scratch)), place(call.write))
         reads = [r for r in call.reads if program.tensors[program.storage(r.tensor).tensor].data is None]
         for operand in reads:
-            check(operand, f"before call {time}")
+            check(operand, f"before call {now}")
         target = place(call.write)
         for position, operand in enumerate(call.reads):
             if operand in reads and np.shares_memory(place(operand), target):
@@ -209,3 +211,16 @@ def test_state_without_its_like_is_refused(names, message):
     program.call(None, "any", {}, (0,), 1)
     with pytest.raises(Unsupported, match=message):
         plan(program)
+
+
+@pytest.mark.parametrize("length", [1, 3000], ids=["in turn", "all at once"])
+def test_as_many_buffers_as_a_model_may_have_are_placed_in_time(length):
+    sizes = np.random.default_rng(0).integers(1, 4000, MAX_TENSORS)
+    buffers = [Buffer([i], int(size), i, i + length) for i, size in enumerate(sizes)]
+    started = time.process_time()
+    assert pack(buffers) >= peak(buffers) > 0
+    assert time.process_time() - started < 5
+
+
+def test_nothing_needs_no_arena():
+    assert pack([]) == peak([]) == 0

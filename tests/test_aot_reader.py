@@ -9,10 +9,11 @@ import pytest
 from aot_tools import PEERS
 from tflite_writer import ModelWriter
 
+from tinyloc.aot import schema
 from tinyloc.aot.graph import Unsupported
 from tinyloc.aot.lower import lower
 from tinyloc.aot.plan import plan
-from tinyloc.aot.reader import read
+from tinyloc.aot.reader import MAX_TENSORS, read
 from tinyloc.errors import InputError
 
 
@@ -74,35 +75,6 @@ def test_every_truncation_of_a_little_file(tmp_path):
     assert all(refused[: len(refused) - 4])
 
 
-def test_flipped_bits_never_crash(tmp_path):
-    random, path = np.random.default_rng(0), tmp_path / "flipped.tflite"
-    outcomes = set()
-    for source, trials in ((little_model().bytes(), 1500), ((PEERS / "attn_i8.tflite").read_bytes(), 150)):
-        # the structure is where it matters; most of a file is weights
-        for trial in range(trials):
-            data = bytearray(source)
-            for _ in range(random.integers(1, 4)):
-                reach = 3000 if trial % 2 else len(data)
-                data[random.integers(0, min(reach, len(data)))] ^= 1 << random.integers(0, 8)
-            path.write_bytes(data)
-            outcomes.add(bool(attempt(path)))
-    assert outcomes == {True, False}
-
-
-def test_random_words_never_crash(tmp_path):
-    random, path = np.random.default_rng(1), tmp_path / "words.tflite"
-    source = little_model().bytes()
-    for _ in range(1000):
-        data = bytearray(source)
-        at = int(random.integers(2, len(data) // 4)) * 4
-        value = int(
-            random.choice([0, 1, 0x7F, 0xFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, random.integers(0, 2**32)])
-        )
-        data[at : at + 4] = value.to_bytes(4, "little")
-        path.write_bytes(data)
-        attempt(path)
-
-
 def refused(tmp_path, model: ModelWriter) -> str:
     return attempt(model.save(tmp_path / "m.tflite"))
 
@@ -128,6 +100,76 @@ def test_scales_that_cannot_belong_together(tmp_path):
     a, b = (model.input((4,), "int8", scale=1e20) for _ in range(2))
     model.operator("MUL", [a, b], [model.output(model.tensor((4,), "int8", scale=1e-20))], "Mul")
     assert "its scales ask for a factor of 1e+60" in refused(tmp_path, model)
+
+
+def gathered_into_another_type(m: ModelWriter) -> None:
+    x, indices = m.input((3, 5)), m.constant(np.array([0], np.int32))
+    m.operator("GATHER", [x, indices], [m.output(m.tensor((1, 5), "int64", name="y"))], "Gather")
+
+
+def gate_of_another_size(m: ModelWriter) -> None:
+    """SiLU is done in one pass; the kernel would read 60 elements where there are 6."""
+    x, y = m.input((1, 6)), m.output(m.tensor((10, 6)))
+    m.operator("LOGISTIC", [x], [gate := m.tensor((10, 6), name="gate")])
+    m.operator("MUL", [x, gate], [y], "Mul")
+
+
+def gate_of_another_type(m: ModelWriter) -> None:
+    x = m.input((1, 6))
+    m.operator("LOGISTIC", [x], [gate := m.tensor((1, 6))])
+    m.operator("MUL", [x, gate], [m.output(m.tensor((1, 6), "int32", name="y"))], "Mul")
+
+
+def scale_of_nearly_nothing(m: ModelWriter) -> None:
+    a, y = m.input((4,), "int8", scale=0.1), m.output(m.tensor((4,), "int8", scale=1e-45))
+    m.operator("ADD", [a, a], [y], "Add", fusedActivationFunction=3)
+
+
+def scale_beyond_floats(m: ModelWriter) -> None:
+    m.operator("ELU", [m.input((4,), "int8", scale=3e38)], [m.output(m.tensor((4,), "int8", scale=0.1, name="y"))])
+
+
+def window_of_too_much(m: ModelWriter) -> None:
+    x, y = m.input((1, 200, 200, 1), "int16", scale=0.1), m.output(m.tensor((1, 1, 1, 1), "int16", scale=0.1))
+    options = {"padding": 1, "strideH": 1, "strideW": 1, "filterHeight": 200, "filterWidth": 200}
+    m.operator("AVERAGE_POOL_2D", [x], [y], "Pool2D", **options)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (gathered_into_another_type, "'y' int64[1, 5] differ in type"),
+        (gate_of_another_size, "operator 0 (LOGISTIC, version 1), which makes tensor 'gate' float32[10, 6]: "),
+        (gate_of_another_type, "operator 1 (MUL, version 1), which makes tensor 'y' int32[1, 6]: there is no kernel"),
+        (scale_of_nearly_nothing, "is too small for RELU6"),
+        (scale_beyond_floats, "(ELU, version 1), which makes tensor 'y' int8[4]: its scales ask for"),
+        (window_of_too_much, "sums of 40000 values would overflow"),
+    ],
+)
+def test_what_the_fuzzer_found_behind_the_reader(tmp_path, build, message):
+    build(model := ModelWriter())
+    assert message in refused(tmp_path, model)
+
+
+def test_an_operator_has_as_many_inputs_as_it_has(tmp_path):
+    """Every one that is compiled, with one input too few, with one too many, and with an absent one."""
+    for name, (fewest, most) in schema.INPUTS.items():
+        for given, said in ((fewest - 1, "inputs, not"), (min(most, 9) + 1, "inputs, not"), (-1, "lacks one of its")):
+            model = ModelWriter()
+            x = model.input((4,))
+            inputs = [-1] * fewest if given == -1 else [x] * given
+            model.operator(name, inputs, [model.output(model.tensor((4,)))])
+            if most < schema.MAX_OPERANDS or given < fewest:
+                assert f"operator 0 ({name}) " in (message := refused(tmp_path, model)) and said in message
+
+
+def test_more_tensors_than_any_microcontroller_has(tmp_path):
+    model = ModelWriter()
+    last = model.input((4,))
+    for _ in range(MAX_TENSORS):
+        model.operator("NEG", [last], [last := model.tensor((4,))], "Neg")
+    model.output(last)
+    assert f"it has {MAX_TENSORS + 1} tensors; tinyloc compiles at most {MAX_TENSORS}" in refused(tmp_path, model)
 
 
 def too_early(model: ModelWriter) -> None:

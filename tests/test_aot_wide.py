@@ -119,6 +119,25 @@ def test_element_by_element_and_reductions(data):
 
 
 @given(st.data())
+@settings(SETTINGS, max_examples=3)
+def test_pools(data):
+    m, draw = Wide(data.draw), data.draw
+    for name in 2 * ("AVERAGE_POOL_2D", "MAX_POOL_2D"):
+        size_h, size_w, channels = draw(st.integers(1, 6)), draw(st.integers(1, 7)), draw(st.integers(1, 4))
+        options, out_h, out_w, filter_h, filter_w = window(draw, size_h, size_w)
+        # a pool has no dilation; without one the window is smaller, so where it fits does not change if it is SAME
+        same = options["padding"] == 0
+        out_h = out_h if same else (size_h - filter_h) // options["strideH"] + 1
+        out_w = out_w if same else (size_w - filter_w) // options["strideW"] + 1
+        options = {k: v for k, v in options.items() if "dilation" not in k}
+        quantisation = m.quantisation()
+        source, result = m.source((2, size_h, size_w, channels), **quantisation), (2, out_h, out_w, channels)
+        options |= {"filterHeight": filter_h, "filterWidth": filter_w}
+        m.operator(name, [source], [m.result(result, **quantisation)], "Pool2D", **options)
+    check(m)
+
+
+@given(st.data())
 @SETTINGS
 def test_softmax(data):
     m = Wide(data.draw)

@@ -3,8 +3,10 @@
 import ctypes
 import json
 import math
+import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import tiny_model
 from aot_tools import gcc
@@ -87,47 +89,59 @@ def export(folder, kind, gateways=GATEWAYS):
     return folder
 
 
-@pytest.fixture(scope="module", params=[(windowed, 2), (streamed, 1)], ids=["window", "stream"])
+KINDS = {
+    "window": (windowed, 2, None),
+    "stream": (streamed, 1, None),
+    "lag": (windowed, 3, 4),
+    "no-lag": (windowed, 1, 0),
+}
+
+SLOW = {name: [pytest.mark.slow] if name == "no-lag" else [] for name in KINDS}  # what building with sanitizers takes
+
+
+@pytest.fixture(scope="module", params=[pytest.param(kind, id=name, marks=SLOW[name]) for name, kind in KINDS.items()])
 def on_host(request, tmp_path_factory):
-    """(export, hop, the chain built for the host with all that looks for mistakes)"""
+    """(export, (hop, lag), the chain built for the host with all that looks for mistakes)"""
     tiny_model.need(toolchain.HOST_GCC)
-    kind, hop = request.param
+    kind, hop, lag = request.param
     folder = tmp_path_factory.mktemp("chain")
     exported = export(folder / "export", kind)
-    emit_chain(exported, folder / "aot", hop=hop)
-    return Deployed.read(exported), hop, host.build(folder / "aot", folder / "host", SANITIZERS)
+    emit_chain(exported, folder / "aot", hop=hop, lag=lag)
+    return Deployed.read(exported), (hop, lag), host.build(folder / "aot", folder / "host", SANITIZERS)
 
 
-def play(deployed, hop, built, packets):
+def play(deployed, pace, built, packets):
     """(the chain's trace, Python's) of one recording."""
-    wanted, over = pipeline.follow(deployed, Recording("toy", "", "living", packets), hop)
+    wanted, over = pipeline.follow(deployed, Recording("toy", "", "living", packets), *pace)
     rows, ends = chain.offers(packets, deployed, over, "toy")
     answers = host.run(built, rows, np.arange(len(rows)) == 0).outputs
-    return chain.trace(answers.view(answer_type(wanted.scaled.shape[1]))[:, 0], ends), wanted
+    return chain.trace(answers.view(answer_type(wanted.scaled.shape[1], pace[1]))[:, 0], ends), wanted
 
 
 def test_features_are_pythons_to_the_bit_and_rooms_are_its_rooms(on_host):
-    deployed, hop, built = on_host
+    deployed, pace, built = on_host
     rooms = set()
 
     @PROPERTY
     @given(packets=unruly(accelerometer=deployed.accelerometer))
     def check(packets):
-        got, wanted = play(deployed, hop, built, packets)
+        got, wanted = play(deployed, pace, built, packets)
         assert chain.same_steps(got, wanted)
-        assert got.room.tolist() == wanted.room.tolist()
-        rooms.update(got.room.tolist())
+        assert got.rooms.tolist() == wanted.rooms.tolist()
+        rooms.update(got.rooms.ravel().tolist())
+        known = chain.room_of_each_step(got, deployed.length, *pace) != pipeline.NO_ROOM
+        assert known.sum() == (got.rooms != pipeline.NO_ROOM).sum()
 
     check()
     assert len(rooms - {pipeline.NO_ROOM}) > 1  # or nothing was decided
 
 
 def test_another_feature_another_step_or_another_answer_is_told(on_host):
-    deployed, hop, built = on_host
+    deployed, pace, built = on_host
     packets = table(np.arange(40) * 300, rssi=-50 - np.arange(40))
     if not deployed.accelerometer:
         packets = packets.drop(columns=list(ACCELERATION))
-    got, wanted = play(deployed, hop, built, packets)
+    got, wanted = play(deployed, pace, built, packets)
     assert chain.same_steps(got, wanted)
     got.scaled[3, 1] = np.nextafter(got.scaled[3, 1], 9)
     assert not chain.same_steps(got, wanted)
@@ -152,10 +166,12 @@ def test_the_root_is_correctly_rounded(tmp_path):
 
 def test_the_emitted_code_is_clean_for_the_static_analyser(tmp_path):
     tiny_model.need(toolchain.HOST_GCC)
-    for kind in (windowed, streamed):
-        emit_chain(export(tmp_path / kind.__name__, kind), tmp_path / "c")
-        for source in ("tl_chain.c", "tl_features.c", "tl_decode.c", "chain_config.c"):
-            gcc("-O2", "-fanalyzer", "-c", tmp_path / "c" / source, "-o", tmp_path / "object.o")
+    for kind, hop, lag in (KINDS[name] for name in ("window", "stream", "lag")):
+        folder = tmp_path / f"{kind.__name__}-{lag}"
+        emit_chain(export(folder / "export", kind), folder / "c", hop=hop, lag=lag)
+        decoder = "tl_decode.c" if lag is None else "tl_online.c"
+        for source in ("tl_chain.c", "tl_features.c", decoder, "chain_config.c"):
+            gcc("-O2", "-fanalyzer", "-c", folder / "c" / source, "-o", tmp_path / "object.o")
 
 
 def recording():
@@ -190,6 +206,51 @@ def test_a_model_with_a_state_begins_anew_after_a_gap_on_a_board(tmp_path):
     report = chain.run_chain(export(tmp_path / "e", streamed), tmp_path / "packets.csv", "mps3-an547", 2048, stack=512)
     assert report["agreement"] == {"features": True, "rooms": report["steps"], "host": True}
     assert report["instructions"]["step"] is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("board", "hop", "lag"), [("mps2-an386", 1, 5), ("mps2-an500", 2, 1), ("mps3-an547", 3, 2)])
+def test_a_lag_gives_the_rooms_of_the_online_search_on_a_board(tmp_path, board, hop, lag):
+    tiny_model.need(toolchain.CROSS_GCC, toolchain.QEMU, toolchain.HOST_GCC)
+    ms = np.concatenate([np.arange(40) * 400, 60_000 + np.arange(30) * 400, 120_000 + np.arange(4) * 400])
+    random = np.random.default_rng(5)
+    packets = table(ms, rssi=random.integers(-100, -40, len(ms)), gateway=random.choice(GATEWAYS, len(ms)))
+    write_csv(tmp_path / "packets.csv", packets)
+    exported = export(tmp_path / "e", windowed)
+    given = exported, tmp_path / "packets.csv", board, 2048
+    report = chain.run_chain(*given, stack=512, hop=hop, lag=lag, outputs=tmp_path / "rooms.csv")
+    kept = pd.read_csv(tmp_path / "rooms.csv")
+    assert len(kept) == report["steps"] and kept["room"].notna().sum() == report["rooms"]
+    assert set(kept["room"].dropna()) <= set(ROOMS)
+    assert report["lag"] == lag and report["rooms"] > 2 * lag  # each of the two long segments ends with that many
+    assert report["agreement"] == {"features": True, "rooms": report["rooms"], "host": True}
+
+
+@pytest.mark.slow
+def test_too_little_ram_for_the_chain_says_how_much_is_missing(tmp_path):
+    tiny_model.need(toolchain.CROSS_GCC, toolchain.QEMU, toolchain.HOST_GCC)
+    write_csv(tmp_path / "packets.csv", table(np.arange(40) * 400))
+    exported = export(tmp_path / "e", windowed)
+    given = exported, tmp_path / "packets.csv", "mps2-an386"
+    with pytest.raises(InputError, match=r"needs \d+ B \(512 B of them stack\), (\d+) B more") as caught:
+        chain.run_chain(*given, 896, stack=512, lag=100)
+    missing = int(re.search(r"(\d+) B more", str(caught.value))[1])
+    enough = 896 + -(-missing // 128) * 128
+    assert chain.run_chain(*given, enough, stack=512, lag=100)["agreement"]["features"] is True
+
+
+@pytest.mark.parametrize(
+    ("kind", "hop", "lag", "message"),
+    [
+        (streamed, 1, 3, "lag 3: .* has no CRF, whose energies the search needs"),
+        (windowed, 1, -1, "lag -1: give a whole number of steps from 0 to 3600"),
+        (windowed, LENGTH + 1, 3, "hop 5: the search needs every step, and a window has 4"),
+    ],
+)
+def test_a_lag_that_is_not_possible_is_refused(tmp_path, kind, hop, lag, message):
+    with pytest.raises(InputError, match=message):
+        emit_chain(export(tmp_path / "export", kind), tmp_path / "aot", hop=hop, lag=lag)
+    assert not (tmp_path / "aot").exists()
 
 
 def edited(folder, name, change):
@@ -236,5 +297,26 @@ def test_the_command_line_takes_an_export_where_it_takes_a_model(tmp_path, monke
     assert done.exit_code == 0, done.output
     assert "FULLY_CONNECTED" in done.output
     assert "#define CHAIN_HOP 5U" in (tmp_path / "c" / "chain_config.h").read_text()
+    done = runner.invoke(app, ["compile", str(folder), "-o", str(tmp_path / "c"), "--lag", "7"])
+    assert "#define CHAIN_LAG 7 " in (tmp_path / "c" / "chain_config.h").read_text()
+    sources = {path.name for path in (tmp_path / "c").glob("tl_*.c")}
+    assert "tl_online.c" in sources and "tl_decode.c" not in sources
+    done = runner.invoke(app, ["compile", str(folder / "model.tflite"), "-o", str(tmp_path / "d"), "--lag", "7"])
+    assert done.exit_code and "--lag 7: only the whole chain decodes rooms" in str(done.exception)
     done = runner.invoke(app, ["run", str(folder), "packets.csv", "--ram", "8K"])
     assert done.exit_code == 0 and json.loads(done.output) == {"given": [str(folder), "packets.csv"]}
+
+
+def test_a_room_goes_to_the_step_that_it_is_of():
+    """A segment of five steps and one of two: a window of three, a search that lags by two."""
+    segment, no = np.int32([0, 0, 0, 0, 0, 1, 1]), pipeline.NO_ROOM
+    rest = np.full((7, 2), no, np.int32)
+    rest[4] = [1, 2]
+    room = np.int32([no, no, 0, 1, 0, no, no])
+    trace = pipeline.Trace(segment, np.arange(7), np.zeros((7, 1)), np.zeros((7, 1)), room, rest)
+    assert chain.room_of_each_step(trace, 3, 1, 2).tolist() == [0, 1, 0, 1, 2, no, no]
+    assert chain.room_of_each_step(trace, 3, 1, None).tolist() == room.tolist()
+    # windows at every third step: the only one ends at step 2, and the search has seen no later one
+    assert chain.inferences(segment, 3, 3).tolist() == [False, False, True, False, False, False, False]
+    room[3:5] = no
+    assert chain.room_of_each_step(trace, 3, 3, 2).tolist() == [0, 1, 2, no, no, no, no]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tiny_model
 
-from tinyloc.device import host, memory, qemu, toolchain
+from tinyloc.device import boards, host, memory, qemu, toolchain
 from tinyloc.device.records import DeviceError
 from tinyloc.errors import InputError
 
@@ -271,6 +271,13 @@ def test_other_boards_count_and_guard_as_the_first_does(device, board):
         with pytest.raises(DeviceError, match=name) as caught:
             run(built, (0, 20), (what, value), timeout_s=20)
         assert tiny_model.sums(caught.value.result.outputs) == [20]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("board", boards.BOARDS)
+def test_the_static_analyser_finds_nothing_in_a_boards_firmware(device, board, monkeypatch):
+    monkeypatch.setattr(qemu, "CODE", (*qemu.CODE, "-fanalyzer"))  # what it says is an error, as every warning is
+    assert run(device(board=board), (0, 3), (0, 4)).outputs.shape == (2, 5)
 
 
 def test_a_model_that_never_ends_is_an_error_and_not_a_hang(device):

@@ -1,13 +1,17 @@
 """From a `.tflite` to a Cortex-M4F in QEMU: the compiler, the board, the host and TFLite Micro's outputs."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny_model
+from typer.testing import CliRunner
 
 from tinyloc.aot import reader
-from tinyloc.device import toolchain, windows
+from tinyloc.cli import app
+from tinyloc.device import boards, toolchain, windows
+from tinyloc.device.records import DeviceError
 from tinyloc.device.runner import run_model
 from tinyloc.errors import InputError
 
@@ -45,6 +49,33 @@ def test_a_peer_gives_tflite_micros_outputs_bit_for_bit_within_its_ram(peer, nam
     in_steps = sum(step["instructions"]["median"] for step in report["steps"])
     assert sum(step["macs"] for step in report["steps"]) > 16_000
     assert abs(report["instructions"]["median"] - in_steps) < 0.005 * in_steps  # the medians of other windows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("board", boards.BOARDS)
+def test_the_command_line_tells_all_of_a_run(peer, board):
+    model, given = peer("mlp_i8")
+    kept = given.parent / "outputs.npz"
+    done = CliRunner().invoke(app, ["run", str(model), str(given), "--board", board, "--ram", "32K", "-o", str(kept)])
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert report["board"] == board and report["ram_limit"] == 32 * 1024 and report["windows"] == 200
+    assert report["bit_identical"] is True and report["host"]["bit_identical"] is True
+    assert {"startup", "text", "rodata", "model", "data", "total", "harness"} == report["flash"].keys()
+    parts = {"arena", "state", "static", "stack_high_water", "stack_reserved", "total"}
+    assert parts == report["ram"].keys() and 0 < report["ram"]["arena"] < report["ram"]["total"]
+    count = report["instructions"]
+    assert 0 < count["min"] <= count["median"] <= count["max"]
+    with np.load(kept) as outputs, np.load(given) as expected:
+        (name,) = outputs.files
+        np.testing.assert_array_equal(outputs[name].reshape(200, -1), expected[name].reshape(200, -1))
+    assert "fully_connected_s8" in done.stderr and "share" in done.stderr  # by operator, for people
+
+
+@pytest.mark.slow
+def test_a_stack_too_small_for_a_model_is_named(peer):
+    with pytest.raises(DeviceError, match=r"stack overflow \(64 B are kept for the stack\), in record 1 of 200"):
+        run_model(*peer("attn_i8"), BOARD, 32 * 1024, stack=64)
 
 
 def test_an_output_that_differs_is_reported(peer):

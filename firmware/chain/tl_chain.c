@@ -3,8 +3,12 @@
 #include <string.h>
 
 #include "model.h"
-#include "tl_decode.h"
 #include "tl_features.h"
+#if CHAIN_ONLINE
+#include "tl_online.h"
+#else
+#include "tl_decode.h"
+#endif
 #if CHAIN_QUANTISED
 #include <math.h>
 #endif
@@ -36,6 +40,9 @@ static void begin_segment(int64_t start)
     steps.segment++;
     ring.wait = CHAIN_LENGTH; /* rows of the segment before are overwritten before they are read */
     tinyloc_init();
+#if CHAIN_ONLINE
+    tl_online_begin();
+#endif
     open_step(start);
 }
 
@@ -76,6 +83,21 @@ static void give_window(void)
     }
 }
 
+static int32_t decide(const chain_score *scores)
+{
+#if CHAIN_ONLINE
+    /* every step once: of a segment's first window all of them, later those since the window before */
+    const uint32_t fresh = tl_online_begun() ? CHAIN_HOP : CHAIN_LENGTH;
+
+    scores += (CHAIN_LENGTH - fresh) * CHAIN_ROOMS;
+    for (uint32_t i = 0; i < fresh; i++)
+        tl_online_push(scores + i * CHAIN_ROOMS);
+    return tl_online_room();
+#else
+    return tl_decode(scores);
+#endif
+}
+
 static int32_t room(void)
 {
     if (ring.wait)
@@ -83,7 +105,7 @@ static int32_t room(void)
     ring.wait = CHAIN_HOP;
     give_window();
     tinyloc_run();
-    return tl_decode(tinyloc_output(0));
+    return decide(tinyloc_output(0));
 }
 
 static void close_step(struct tl_step *step)
@@ -93,6 +115,10 @@ static void close_step(struct tl_step *step)
     step->segment = steps.segment;
     step->number = steps.number;
     step->room = room();
+#if CHAIN_LAG
+    for (uint32_t i = 0; i < CHAIN_LAG; i++)
+        step->rest[i] = TL_NO_ROOM;
+#endif
 }
 
 void tl_chain_init(void)
@@ -123,5 +149,8 @@ int tl_chain_close(struct tl_step *step)
         return 0;
     steps.open = 0;
     close_step(step);
+#if CHAIN_LAG
+    tl_online_finish(step->rest);
+#endif
     return 1;
 }

@@ -1,8 +1,9 @@
 /* The whole chain of a wearable: packets in, one room a step out.
  *
  * The same numbers as tinyloc.data.stream (steps), tinyloc.data.windows.Scaler, the compiled model beside it and
- * tinyloc.models.crf.viterbi_numpy, bit for bit. No heap, no recursion; all memory is static: one open step, the last
- * CHAIN_LENGTH scaled steps in the model's own type, and the model's arena and state.
+ * tinyloc.models.crf (viterbi_numpy over a window; where CHAIN_ONLINE is 1, OnlineViterbi over the segment), bit for
+ * bit. No heap, no recursion; all memory is static: one open step, the last CHAIN_LENGTH scaled steps in the model's own
+ * type, the model's arena and state, and the back pointers of the last CHAIN_LAG steps.
  */
 #ifndef TL_CHAIN_H
 #define TL_CHAIN_H
@@ -22,15 +23,20 @@ struct tl_packet {
     uint32_t gateway; /* index, below CHAIN_N_AP */
 };
 
-#define TL_NO_ROOM (-1) /* the segment is still shorter than a window, or it is not yet time for the next one */
+/* The segment is still shorter than a window and CHAIN_LAG steps, or it is not yet time for the next window. */
+#define TL_NO_ROOM (-1)
 
 /* A step that is over. */
 struct tl_step {
-    int32_t room;    /* index of the label, or TL_NO_ROOM */
+    int32_t room;    /* index of the label of the step CHAIN_LAG steps ago, or TL_NO_ROOM */
     int32_t segment; /* number of the stretch without a gap, from 0 */
     int32_t number;  /* of the step, from 0; it does not start again with a segment */
     float measured[CHAIN_FEATURES]; /* dBm of every gateway; mean x, y, z and standard deviation x, y, z in g */
     float scaled[CHAIN_FEATURES];
+#if CHAIN_LAG
+    /* At the end of a segment: the rooms of the steps after that one, up to the last window's end, oldest first. */
+    int32_t rest[CHAIN_LAG]; /* TL_NO_ROOM where there are none */
+#endif
 };
 
 /* Begin a new recording. Call it first. */

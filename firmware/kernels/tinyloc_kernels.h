@@ -368,13 +368,15 @@ struct tl_depthwise_conv_f32 {
 void tl_depthwise_conv_f32(const struct tl_depthwise_conv_f32 *p, const float *in, float *out);
 
 /* Pooling over the taps that lie inside the input. */
-struct tl_pool_s8 {
+struct tl_pool_int {
     struct tl_window window;
     uint32_t batches, channels;
     int32_t low, high;
 };
-void tl_max_pool_s8(const struct tl_pool_s8 *p, const int8_t *in, int8_t *out);
-void tl_average_pool_s8(const struct tl_pool_s8 *p, const int8_t *in, int8_t *out);
+void tl_max_pool_s8(const struct tl_pool_int *p, const int8_t *in, int8_t *out);
+void tl_max_pool_s16(const struct tl_pool_int *p, const int16_t *in, int16_t *out);
+void tl_average_pool_s8(const struct tl_pool_int *p, const int8_t *in, int8_t *out);
+void tl_average_pool_s16(const struct tl_pool_int *p, const int16_t *in, int16_t *out);
 
 struct tl_pool_f32 {
     struct tl_window window;

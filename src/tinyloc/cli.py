@@ -37,6 +37,10 @@ ModelOption = Annotated[str, typer.Option("--model", "-m", help="A model of the 
 BOARD = "mps2-an386"
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the run.")]
 HopOption = Annotated[int, typer.Option("--hop", help="Whole chain: steps from one room to the next.")]
+LagOption = Annotated[
+    int | None,
+    typer.Option("--lag", help="Whole chain: steps that a room waits for what comes after (default: none, by window)."),
+]
 
 
 def _study(config: str, root: Path | None, workers: int | None) -> Any:
@@ -246,6 +250,7 @@ def compile_(
     ram: Annotated[str | None, typer.Option(help="Refuse a model that needs more, e.g. 64K.")] = None,
     core: Annotated[str, typer.Option(help="cortex-m4f, cortex-m7, cortex-m55 or generic.")] = "generic",
     hop: HopOption = 1,
+    lag: LagOption = None,
 ) -> None:
     """Compile a .tflite ahead of time into C: no heap, no interpreter, weights in flash, one planned arena.
 
@@ -254,8 +259,9 @@ def compile_(
     if path.is_dir():
         from tinyloc.aot.chain import emit_chain
 
-        emit_chain(path, out, ram=_bytes(ram) if ram else None, core=core, hop=hop)
+        emit_chain(path, out, ram=_bytes(ram) if ram else None, core=core, hop=hop, lag=lag)
     else:
+        _no_lag(lag)
         from tinyloc.aot.compiler import compile_model
 
         compile_model(path, out, ram=_bytes(ram) if ram else None, core=core)
@@ -275,6 +281,10 @@ def run(
         typer.Option(help="Of MODEL.tflite: our compiler's C, or the TFLite Micro that you have built (TFLM_DIR)."),
     ] = "compiled",
     hop: HopOption = 1,
+    lag: LagOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Keep the outputs: an .npz; of the whole chain a .csv of rooms.")
+    ] = None,
     config: ConfigOption = "quick",
     dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Stage form: a data set.")] = None,
     model: Annotated[str | None, typer.Option("--model", "-m", help="Stage form: a model.")] = None,
@@ -299,11 +309,12 @@ def run(
     if path and given and path.is_dir():
         from tinyloc.device.chain import run_chain
 
-        report = run_chain(path, given, board=board or BOARD, ram=_bytes(ram), hop=hop)
+        report = run_chain(path, given, board=board or BOARD, ram=_bytes(ram), hop=hop, lag=lag, outputs=out)
         typer.echo(json.dumps(report, indent=1))
         return
+    _no_lag(lag)
     if path and given:
-        report = _runner(runtime)(path, given, board=board or BOARD, ram=_bytes(ram))
+        report = _runner(runtime)(path, given, board=board or BOARD, ram=_bytes(ram), outputs=out)
     elif dataset and model and kind:
         report = read_json(_study(config, root, workers).on_device(dataset, model, kind, seed, board))
     else:
@@ -320,6 +331,11 @@ def _runner(runtime: str) -> Callable[..., dict]:
     from tinyloc.device import runner, tflm_run
 
     return {"compiled": runner.run_model, "tflm": tflm_run.run_model}[runtime]
+
+
+def _no_lag(lag: int | None) -> None:
+    if lag is not None:
+        raise InputError(f"--lag {lag}: only the whole chain decodes rooms; give a folder of `tinyloc export`")
 
 
 def _bytes(text: str) -> int:

@@ -7,7 +7,9 @@ by size used here is the usual heuristic for it (Pisarchyk and Lee, "Efficient m
 inference", 2020).
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from tinyloc.aot.program import Call, Operand, Program
 
 ALIGNMENT = 16  # of every buffer, for word and vector loads
 SHUFFLES = 256
+COMPARISONS = 10_000_000  # of two buffers: with hundreds of them there is time for fewer shuffles
 
 
 @dataclass
@@ -207,8 +210,8 @@ def _stack(buffers: list[Buffer]) -> int:
 def pack(buffers: list[Buffer]) -> int:
     """Give every buffer its offset; the arena's size in bytes.
 
-    Greedy placement in several orders (by size, by size times life, by time, then shuffles of the first), until one
-    reaches the largest sum of bytes needed at one time, below which no arena can be.
+    Greedy placement in several orders (by size, by size times life, by time, then shuffles of the first, as many as
+    `COMPARISONS` allows), until one reaches the largest sum of bytes needed at one time, below which no arena can be.
     """
     bound = peak(buffers)
     by_size = sorted(buffers, key=lambda b: (-b.size, b.first, b.tensors))
@@ -219,7 +222,8 @@ def pack(buffers: list[Buffer]) -> int:
     ]
     best, chosen = None, None
     generator = np.random.default_rng(0)
-    for attempt in range(len(orders) + SHUFFLES):
+    shuffles = min(SHUFFLES, COMPARISONS // max(len(buffers), 1) ** 2)
+    for attempt in range(len(orders) + shuffles):
         order = orders[attempt] if attempt < len(orders) else _jitter(by_size, generator)
         offsets, size = _place_in_order(order)
         if best is None or size < best:
@@ -233,8 +237,11 @@ def pack(buffers: list[Buffer]) -> int:
 
 def peak(buffers: list[Buffer]) -> int:
     """The largest sum of aligned sizes that are needed at one time."""
-    times = sorted({b.first for b in buffers})
-    return max((sum(aligned(b.size) for b in buffers if b.first <= t <= b.last) for t in times), default=0)
+    change = Counter()
+    for buffer in buffers:
+        change[buffer.first] += aligned(buffer.size)
+        change[buffer.last + 1] -= aligned(buffer.size)
+    return max(accumulate(change[time] for time in sorted(change)), default=0)
 
 
 def _jitter(order: list[Buffer], generator: np.random.Generator) -> list[Buffer]:
@@ -245,13 +252,15 @@ def _jitter(order: list[Buffer], generator: np.random.Generator) -> list[Buffer]
 
 def _place_in_order(order: list[Buffer]) -> tuple[list[int], int]:
     """Each buffer in turn at the lowest offset where it meets nothing placed before."""
-    placed: list[tuple[Buffer, int]] = []
-    for buffer in order:
-        taken = sorted((offset, offset + aligned(other.size)) for other, offset in placed if other.meets(buffer))
-        offset = 0
-        for start, end in taken:
-            if offset + aligned(buffer.size) <= start:
-                break
-            offset = max(offset, end)
-        placed.append((buffer, offset))
-    return [offset for _, offset in placed], max((o + aligned(b.size) for b, o in placed), default=0)
+    spans = [(buffer.first, buffer.last, aligned(buffer.size)) for buffer in order]
+    first, last, size = np.array(spans, np.int64).reshape(-1, 3).T
+    start = np.zeros(len(order), np.int64)
+    for i in range(len(order)):
+        meets = (first[:i] <= last[i]) & (first[i] <= last[:i])
+        begins, sizes = start[:i][meets], size[:i][meets]
+        upwards = begins.argsort()
+        begins, ends = begins[upwards], (begins + sizes)[upwards]
+        free = np.maximum.accumulate(np.append(0, ends))  # below what lies there, and above all that lies there
+        gaps = np.flatnonzero(free[:-1] + size[i] <= begins)
+        start[i] = free[gaps[0] if len(gaps) else -1]
+    return start.tolist(), int((start + size).max(initial=0))

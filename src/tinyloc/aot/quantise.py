@@ -94,7 +94,11 @@ def activation_range(activation: str, output: Tensor) -> tuple[int, int]:
     """The integers between which a fused activation keeps the output."""
 
     def quantised(real: float) -> int:
-        return output.zero_point + round_half_away(float(np.float32(real) / output.scale))
+        with np.errstate(over="ignore"):
+            units = float(np.float32(real) / output.scale)
+        if abs(units) > 1 << 30:
+            raise Unsuitable(f"the scale of {output} is too small for {activation}")
+        return output.zero_point + round_half_away(units)
 
     low, high = limits(output)
     if activation in ("RELU", "RELU6"):

@@ -18,7 +18,7 @@ from tinyloc.errors import InputError
 
 MAX_RANK = 6
 MAX_ELEMENTS = 1 << 26  # far beyond any microcontroller; keeps a damaged shape from asking for gigabytes
-MAX_OPERANDS = 1024
+MAX_TENSORS = 1 << 12  # and operators: what the compiler does with them takes longer than in proportion
 
 
 def read(path: Path) -> Graph:
@@ -59,11 +59,15 @@ class _Reader:
         if len(subgraphs) != 1:
             raise Unsupported(f"it holds {len(subgraphs)} subgraphs; control flow is not supported")
         subgraph = subgraphs[0]
-        tensors = [self._tensor(i, table) for i, table in enumerate(subgraph.tables(0))]
-        codes = [_operator_code(table) for table in self.model.tables(1)]
-        operators = [_operator(i, table, codes, tensors) for i, table in enumerate(subgraph.tables(3))]
-        inputs = _indices(subgraph.vector(1, "i4", MAX_OPERANDS), len(tensors), "the list of inputs")
-        outputs = _indices(subgraph.vector(2, "i4", MAX_OPERANDS), len(tensors), "the list of outputs")
+        tables = subgraph.tables(0), self.model.tables(1), subgraph.tables(3)
+        for what, found in zip(("tensors", "operator codes", "operators"), tables, strict=True):
+            if len(found) > MAX_TENSORS:
+                raise Unsupported(f"it has {len(found)} {what}; tinyloc compiles at most {MAX_TENSORS}")
+        tensors = [self._tensor(i, table) for i, table in enumerate(tables[0])]
+        codes = [_operator_code(table) for table in tables[1]]
+        operators = [_operator(i, table, codes, tensors) for i, table in enumerate(tables[2])]
+        inputs = _indices(subgraph.vector(1, "i4", schema.MAX_OPERANDS), len(tensors), "the list of inputs")
+        outputs = _indices(subgraph.vector(2, "i4", schema.MAX_OPERANDS), len(tensors), "the list of outputs")
         _check_order(tensors, operators, inputs, outputs)
         return Graph(self.name, self.sha256, tensors, operators, inputs, outputs)
 
@@ -150,11 +154,22 @@ def _operator(index: int, table: Table, codes: list[tuple[str, int]], tensors: l
         raise Corrupt(f"operator {index} refers to operator code {number} of {len(codes)}")
     name, version = codes[number]
     where = f"operator {index} ({name})"
-    inputs = _indices(table.vector(1, "i4", MAX_OPERANDS), len(tensors), where, optional=True)
-    outputs = _indices(table.vector(2, "i4", MAX_OPERANDS), len(tensors), where)
+    inputs = _indices(table.vector(1, "i4", schema.MAX_OPERANDS), len(tensors), where, optional=True)
+    outputs = _indices(table.vector(2, "i4", schema.MAX_OPERANDS), len(tensors), where)
     if not outputs:
         raise Corrupt(f"{where} has no output")
+    _check_inputs(name, where, inputs)
     return Operator(index, name, version, _options(name, where, table), inputs, outputs)
+
+
+def _check_inputs(name: str, where: str, inputs: tuple[int | None, ...]) -> None:
+    """As many as the operator has, and none absent but a bias."""
+    fewest, most = schema.INPUTS.get(name, (0, schema.MAX_OPERANDS))
+    if not fewest <= len(inputs) <= most:
+        wanted = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+        raise Corrupt(f"{where} has {len(inputs)} inputs, not {wanted}")
+    if name in schema.INPUTS and any(i is None for at, i in enumerate(inputs) if at != schema.BIAS):
+        raise Corrupt(f"{where} lacks one of its inputs")
 
 
 def _options(name: str, where: str, table: Table) -> dict[str, object]:

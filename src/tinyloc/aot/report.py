@@ -1,6 +1,6 @@
 """What a compilation found and decided: operators, bytes, and the map of the arena."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
 
 from tinyloc import __version__
@@ -109,9 +109,13 @@ class Report:
 
 def _operators(program: Program) -> list[OperatorRow]:
     shape = [list(tensor.shape) for tensor in program.tensors]
+    by_operator = defaultdict(list)
+    for call in program.calls:
+        for operator in call.covers:
+            by_operator[operator.index].append(call)
     rows = []
     for operator in program.graph.operators:
-        calls = [call for call in program.calls if operator in call.covers]
+        calls = by_operator[operator.index]
         rows.append(
             OperatorRow(
                 index=operator.index,

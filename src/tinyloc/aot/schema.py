@@ -40,6 +40,23 @@ OPERATORS = """
     UNSORTED_SEGMENT_MIN SIGN BITCAST BITWISE_XOR RIGHT_SHIFT
 """.split()  # noqa: SIM905  (as a list it would take 162 lines)
 
+MAX_OPERANDS = 1024
+BIAS = 2  # the one position at which an input may be absent
+
+_BY_INPUTS = {
+    (1, 1): "AVERAGE_POOL_2D MAX_POOL_2D TANH LOGISTIC ELU EXP LOG SQRT RSQRT SQUARE NEG ABS RELU RELU6 SOFTMAX "
+    "L2_NORMALIZATION QUANTIZE DEQUANTIZE SQUEEZE UNPACK",
+    (1, 2): "RESHAPE",
+    (2, 2): "ADD SUB MUL DIV SQUARED_DIFFERENCE MINIMUM MAXIMUM BATCH_MATMUL MEAN SUM EXPAND_DIMS TRANSPOSE SPLIT "
+    "GATHER PAD",
+    (2, 3): "FULLY_CONNECTED CONV_2D DEPTHWISE_CONV_2D",
+    (3, 3): "SPLIT_V SLICE PADV2",
+    (4, 4): "STRIDED_SLICE",
+    (1, MAX_OPERANDS): "CONCATENATION PACK",
+}
+INPUTS = {name: numbers for numbers, names in _BY_INPUTS.items() for name in names.split()}
+"""Compiled operators -> (fewest, most) inputs."""
+
 _ACTIVATION = {"activation": (0, "b", 0)}
 _POOL = {
     "padding": (0, "b", 0),

@@ -118,6 +118,9 @@ def absolute(source: Tensor, output: Tensor) -> np.ndarray:
 
 def elu(source: Tensor, output: Tensor) -> np.ndarray:
     """ELU, which TFLite Micro tabulates too, in single precision."""
+    largest = 255 * float(source.scale) / float(output.scale)
+    if largest >= 1 << 31 or output.scale < np.finfo(np.float32).tiny:
+        raise Unsuitable(f"its scales ask for {largest:.3g} units of {output.scale:.3g}")
     inverse = np.float32(1) / output.scale
 
     def entry(q: int) -> int:

@@ -14,6 +14,7 @@ from tinyloc.device import boards, host, memory, pipeline, profile, qemu, toolch
 from tinyloc.device.pipeline import NO_ROOM, Trace
 from tinyloc.device.records import DeviceError
 from tinyloc.errors import InputError
+from tinyloc.files import atomic
 
 
 def run_chain(
@@ -24,15 +25,19 @@ def run_chain(
     workdir: Path | None = None,
     stack: int = qemu.STACK_BYTES,
     hop: int = 1,
+    lag: int | None = None,
+    outputs: Path | None = None,
 ) -> dict:
     """Compile the chain around an exported model, and run a recording through it on the board and on the host.
 
     export: the folder that `tinyloc export` left for a fold. packets: a CSV of packets. hop: steps from one room to
-    the next. ram, workdir, stack: as in `runner.run_model`.
+    the next. lag: steps that a room waits, see `emit_chain`. outputs: a CSV for the rooms that the board gave out, a
+    row for each step: segment, step, room (empty where none was given out for it). ram, workdir, stack: as in
+    `runner.run_model`.
 
     Returns, all sizes in bytes: `flash` and `ram` (`static` is the chain's own memory); `packets`, `steps` and `rooms`
     (how many); `instructions` of one call into the chain {min, median, max, count}, None where there was none: of a
-    `packet` that is taken, a `step` that is over without an answer, and of one with a `room`; `agreement` with the
+    `packet` that is taken, a `step` that is over and runs no model, and of one that does (`room`); `agreement` with the
     Python pipeline, whose model runs in TFLite Micro: `features`, whether those of every step, measured and scaled,
     are the same bits; `rooms`, how many are the same; and `host`, whether host and board gave the same bits.
 
@@ -43,19 +48,21 @@ def run_chain(
     toolchain.require(toolchain.CROSS_GCC, toolchain.QEMU, toolchain.HOST_GCC)
     deployed = Deployed.read(Path(export))
     table = read_csv(Path(packets), deployed.gateways, accelerometer=deployed.accelerometer)
-    wanted, over = pipeline.follow(deployed, Recording(Path(packets).stem, "", "living", table), hop)
+    wanted, over = pipeline.follow(deployed, Recording(Path(packets).stem, "", "living", table), hop, lag)
     given, ends = offers(table, deployed, over, Path(packets))
     reset = np.arange(len(given)) == 0
     kept = tempfile.TemporaryDirectory() if workdir is None else nullcontext(workdir)
     with kept as name:
         folder = Path(name)
-        emit_chain(export, folder / "aot", ram=ram, hop=hop, samples=samples(table.columns))
+        emit_chain(export, folder / "aot", ram=ram, hop=hop, samples=samples(table.columns), lag=lag)
         built = qemu.build(folder / "aot", board, ram, folder / board, stack)
         on_board = qemu.run(built, given, reset)
         on_host = host.run(host.build(folder / "aot", folder / "host"), given, reset)
-        answers = on_board.outputs.view(answer_type(wanted.scaled.shape[1]))[:, 0]
+        answers = on_board.outputs.view(answer_type(wanted.scaled.shape[1], lag))[:, 0]
         got = trace(answers, ends)
-        answered = wanted.room != NO_ROOM
+        answered = wanted.rooms != NO_ROOM
+        if outputs is not None:
+            write_rooms(outputs, got, deployed, hop, lag)
         return {
             "board": board,
             "core": built.board.core,
@@ -63,12 +70,15 @@ def run_chain(
             "flash": memory.flash(built),
             "ram": memory.ram(built, on_board.stack_high_water),
             "packets": len(table),
+            "lag": lag,
             "steps": len(wanted.room),
             "rooms": int(answered.sum()),
-            "instructions": _instructions(on_board.instructions, ends, answers["room"]),
+            "instructions": _instructions(
+                on_board.instructions, ends, inferences(wanted.segment, deployed.length, hop)
+            ),
             "agreement": {
                 "features": same_steps(got, wanted),
-                "rooms": int((got.room == wanted.room)[answered].sum()),
+                "rooms": int((got.rooms == wanted.rooms)[answered].sum()),
                 "host": on_board.outputs.tobytes() == on_host.outputs.tobytes(),
             },
         }
@@ -84,14 +94,39 @@ def trace(answers: np.ndarray, ends: np.ndarray) -> Trace:
         what = "ended no step" if ends[other[0]] else "ended a step"
         raise DeviceError(f"chain: offer {other[0] + 1} of {len(ends)} {what}, and should not have; this is a bug")
     steps = answers[ends]
-    return Trace(**{name: steps[name] for name in ("segment", "number", "measured", "scaled", "room")})
+    rest = steps["rest"] if "rest" in steps.dtype.names else np.empty((len(steps), 0), np.int32)
+    return Trace(*(steps[name] for name in ("segment", "number", "measured", "scaled", "room")), rest)
+
+
+def room_of_each_step(trace: Trace, length: int, hop: int, lag: int | None) -> np.ndarray:
+    """The rooms that a trace gives out, where they belong [S] int32: with a lag, `lag` steps before they came."""
+    if lag is None:
+        return trace.room
+    rooms, decided = np.full_like(trace.room, NO_ROOM), inferences(trace.segment, length, hop)
+    given_out = np.flatnonzero(trace.room != NO_ROOM)
+    rooms[given_out - lag] = trace.room[given_out]
+    for step in np.flatnonzero((trace.rest != NO_ROOM).any(1)):
+        due = trace.rest[step][trace.rest[step] != NO_ROOM]
+        last = np.flatnonzero(decided[: step + 1])[-1]  # the search has seen no later step of this segment
+        rooms[last - len(due) + 1 : last + 1] = due
+    return rooms
+
+
+def write_rooms(path: Path, trace: Trace, deployed: Deployed, hop: int, lag: int | None) -> None:
+    """A CSV with the room of each step, by its name. Raises InputError: the file's name does not end in .csv."""
+    if path.suffix != ".csv":
+        raise InputError(f"{path}: rooms are written as .csv; give such a name")
+    labels = np.array([*deployed.rooms, ""])  # NO_ROOM, which is -1, is the last of them
+    rooms = labels[room_of_each_step(trace, deployed.length, hop, lag)]
+    with atomic(path) as temporary:
+        pd.DataFrame({"segment": trace.segment, "step": trace.number, "room": rooms}).to_csv(temporary, index=False)
 
 
 def same_steps(one: Trace, other: Trace) -> bool:
     """Whether two traces have the same steps with the same features, bit for bit; and answers at the same ones."""
     names = ("segment", "number", "measured", "scaled")
     same = all(getattr(one, name).tobytes() == getattr(other, name).tobytes() for name in names)
-    return same and bool(((one.room == NO_ROOM) == (other.room == NO_ROOM)).all())
+    return same and np.array_equal(one.rooms == NO_ROOM, other.rooms == NO_ROOM)
 
 
 def offers(table: pd.DataFrame, deployed: Deployed, over: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -120,10 +155,18 @@ def offers(table: pd.DataFrame, deployed: Deployed, over: np.ndarray, path: Path
     return rows.view(np.uint8).reshape(len(rows), -1), np.append(~taken, True)
 
 
-def _instructions(counts: np.ndarray, ends: np.ndarray, room: np.ndarray) -> dict[str, dict[str, int] | None]:
-    """{min, median, max, count} of each kind of call. counts: [N]; ends: [N] bool; room: [N], after the call."""
-    answered = ends & (room != NO_ROOM)
-    kinds = {"packet": ~ends, "step": ends & ~answered, "room": answered}
+def inferences(segment: np.ndarray, length: int, hop: int) -> np.ndarray:
+    """Which steps run the model [S] bool: the first with `length` steps in its segment [S], then every `hop`."""
+    first = np.searchsorted(segment, segment)  # of each step's segment
+    beyond = np.arange(len(segment)) - first - (length - 1)
+    return (beyond >= 0) & (beyond % hop == 0)
+
+
+def _instructions(counts: np.ndarray, ends: np.ndarray, inferred: np.ndarray) -> dict[str, dict[str, int] | None]:
+    """{min, median, max, count} of each kind of call. counts: [N]; ends: [N] bool; inferred: [S] bool, of the ends."""
+    decided = ends.copy()
+    decided[ends] = inferred
+    kinds = {"packet": ~ends, "step": ends & ~decided, "room": decided}
     return {
         name: {**profile.summary(counts[rows]), "count": int(rows.sum())} if rows.any() else None
         for name, rows in kinds.items()

@@ -8,7 +8,7 @@ from tinyloc.aot.deployed import Deployed
 from tinyloc.data.packets import Dataset, Recording
 from tinyloc.data.stream import Step, StepStream, Window, WindowStream, play
 from tinyloc.device.tflm import Tflm
-from tinyloc.models.crf import viterbi_numpy
+from tinyloc.models.crf import OnlineViterbi, viterbi_numpy
 
 NO_ROOM = -1
 
@@ -21,15 +21,21 @@ class Trace:
     number: np.ndarray  # [S] int32
     measured: np.ndarray  # [S, F] float32; dBm of every gateway, then acceleration in g
     scaled: np.ndarray  # [S, F] float32
-    room: np.ndarray  # [S] int32, or NO_ROOM where no window ends
+    room: np.ndarray  # [S] int32, or NO_ROOM where no window ends; with a lag, of the step so many steps ago
+    rest: np.ndarray  # [S, lag] int32: at the end of a segment the rooms that are due, NO_ROOM elsewhere
+
+    @property
+    def rooms(self) -> np.ndarray:
+        """All rooms that a step brings, `room` and `rest`: [S, 1 + lag] int32."""
+        return np.column_stack([self.room, self.rest])
 
 
-def follow(deployed: Deployed, recording: Recording, hop: int = 1) -> tuple[Trace, np.ndarray]:
+def follow(deployed: Deployed, recording: Recording, hop: int = 1, lag: int | None = None) -> tuple[Trace, np.ndarray]:
     """The trace of a recording, and how many steps each packet showed to be over [P] int64.
 
     `StepStream`, `Scaler`, `WindowStream`, the model in TFLite Micro (its state zeroed where a segment begins), then
-    the last room of the Viterbi path, or the largest score where there is no CRF. The last step of the trace is the
-    one that the end of the recording closes.
+    the last room of the window's Viterbi path, or the largest score where there is no CRF; with a lag, the rooms of
+    `OnlineViterbi` over the segment. The last step of the trace is the one that the end of the recording closes.
     """
     dataset = Dataset(recording.name, deployed.gateways, deployed.rooms, (recording,), "one recording")
     stream = StepStream(len(deployed.gateways), deployed.accelerometer, deployed.features)
@@ -40,12 +46,15 @@ def follow(deployed: Deployed, recording: Recording, hop: int = 1) -> tuple[Trac
     windows = [cutter.push(step) for step in scaled]
     segment = np.array([step.segment for step in steps], np.int32)
     ends = np.array([window is not None for window in windows])
-    room = np.full(len(steps), NO_ROOM, np.int32)
-    if ends.any():
-        begins = np.diff(segment[ends], prepend=-1) != 0
-        room[ends] = _rooms(deployed, [window for window in windows if window is not None], begins)
+    begins = np.diff(segment[ends], prepend=-1) != 0
+    scores = _scores(deployed, [window for window in windows if window is not None], begins)
+    if lag is None:
+        room, rest = np.full(len(steps), NO_ROOM, np.int32), np.empty((len(steps), 0), np.int32)
+        room[ends] = _last_rooms(deployed, scores)
+    else:
+        room, rest = _lagged_rooms(deployed, segment, ends, scores, hop, lag)
     number = np.array([step.step for step in steps], np.int32)
-    trace = Trace(segment, number, _features(steps), _features(scaled), room)
+    trace = Trace(segment, number, _features(steps), _features(scaled), room, rest)
     return trace, np.array([len(over) for over in by_packet])
 
 
@@ -53,13 +62,41 @@ def _features(steps: list[Step]) -> np.ndarray:
     return np.stack([np.concatenate([step.rssi, step.acc]) for step in steps])
 
 
-def _rooms(deployed: Deployed, windows: list[Window], begins: np.ndarray) -> np.ndarray:
-    """Room at the last step of every window [N]. begins: [N] bool, the first window of a segment."""
+def _scores(deployed: Deployed, windows: list[Window], begins: np.ndarray) -> np.ndarray:
+    """Of every step of every window [N, T, R] float32. begins: [N] bool, the first window of a segment."""
+    shape = (len(windows), deployed.length, len(deployed.rooms))
+    if not windows:
+        return np.empty(shape, np.float32)
     tflm = Tflm(deployed.model)
     given = {t.name: np.stack([getattr(window, t.name) for window in windows]) for t in deployed.inputs}
-    scores = tflm.dequantise(tflm.run(tflm.quantise(given), begins))["scores"]
-    scores = scores.reshape(len(windows), deployed.length, len(deployed.rooms))
+    return tflm.dequantise(tflm.run(tflm.quantise(given), begins))["scores"].reshape(shape)
+
+
+def _last_rooms(deployed: Deployed, scores: np.ndarray) -> np.ndarray:
+    """Room at the last step of every window [N], each decoded by itself. scores: [N, T, R]."""
     if deployed.crf is None:
         return scores[:, -1].argmax(-1)
     crf = deployed.crf
     return viterbi_numpy(scores, crf.start, crf.transition, crf.end)[:, -1]
+
+
+def _lagged_rooms(
+    deployed: Deployed, segment: np.ndarray, ends: np.ndarray, scores: np.ndarray, hop: int, lag: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """`room` and `rest` of a trace. segment: [S]; ends: [S] bool, where a window does; scores: [N, T, R].
+
+    The decoder sees every step once: of a segment's first window all of them, later those since the window before.
+    """
+    room, rest = np.full(len(segment), NO_ROOM, np.int32), np.full((len(segment), lag), NO_ROOM, np.int32)
+    decoder = OnlineViterbi(deployed.crf.start, deployed.crf.transition, deployed.crf.end, lag)
+    windows = iter(scores)
+    for steps in np.split(np.arange(len(segment)), np.flatnonzero(np.diff(segment)) + 1):
+        decoder.reset()
+        fresh = deployed.length
+        for step in steps[ends[steps]]:
+            due = [decoder.push(row) for row in next(windows)[-fresh:]][-1]
+            room[step] = NO_ROOM if due is None else due
+            fresh = hop
+        last = decoder.finish()
+        rest[steps[-1], : len(last)] = last
+    return room, rest

@@ -16,11 +16,13 @@ def run_model(
     ram: int,
     workdir: Path | None = None,
     stack: int = qemu.STACK_BYTES,
+    outputs: Path | None = None,
 ) -> dict:
     """Compile a `.tflite`, build it for the board and for the host, and run every window on both.
 
     windows_path: an .npz, see `windows.read`. ram: bytes of RAM that the device has. workdir: where the C sources,
     the ELF and the compiler's report stay; by default they are removed. stack: bytes of the RAM kept for the stack.
+    outputs: an .npz for what the board answered, an array [N, ...] in its own type for every output.
 
     Returns what `device-<board>.json` holds, all sizes in bytes (`device.tflm_run` gives the same of TFLite Micro):
     `flash` and `ram` as `memory.flash` and `memory.ram` give them, `instructions` of an inference {min, median, max},
@@ -44,10 +46,12 @@ def run_model(
         on_board = qemu.run(built, given.records, given.reset)
         on_host = host.run(host.build(folder / "aot", folder / "host"), given.records, given.reset)
         steps = profile.profile(folder / "aot", compiled, board, ram, folder / f"{board}-profile", stack, given)
-        outputs = windows.split(graph, on_board.outputs)
+        answers = windows.split(graph, on_board.outputs)
+        if outputs is not None:
+            windows.write(outputs, answers)
         agreement = {
-            "host": windows.difference(graph, outputs, windows.split(graph, on_host.outputs)),
-            "reference": windows.difference(graph, outputs, given.expected) if given.expected else None,
+            "host": windows.difference(graph, answers, windows.split(graph, on_host.outputs)),
+            "reference": windows.difference(graph, answers, given.expected) if given.expected else None,
         }
         return {
             "runtime": "compiled",

@@ -39,6 +39,7 @@ def run_model(
     ram: int,
     workdir: Path | None = None,
     stack: int = qemu.STACK_BYTES,
+    outputs: Path | None = None,
 ) -> dict:
     """Run every window of an .npz on TFLite Micro, linked from TFLM_DIR, on a board in QEMU or on this machine.
 
@@ -66,8 +67,10 @@ def run_model(
             measured, rows = _here(emitted, library, folder, ram, given)
         else:
             measured, rows = _on_board(graph, emitted, library, folder, board, ram, stack, given)
-    outputs = windows.split(graph, rows)
-    reference = windows.difference(graph, outputs, given.expected) if given.expected else None
+    answers = windows.split(graph, rows)
+    if outputs is not None:
+        windows.write(outputs, answers)
+    reference = windows.difference(graph, answers, given.expected) if given.expected else None
     return {
         "runtime": "tflm",
         "board": board,
@@ -75,7 +78,7 @@ def run_model(
         **measured,
         "windows": len(given.records),
         **(reference or {"bit_identical": None, "max_abs_difference": None}),
-        "host": windows.difference(graph, outputs, _wheel(tflite, graph, given)),
+        "host": windows.difference(graph, answers, _wheel(tflite, graph, given)),
         "reference": reference,
     }
 

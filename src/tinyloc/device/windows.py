@@ -9,6 +9,7 @@ import numpy as np
 
 from tinyloc.aot.graph import Graph, Tensor
 from tinyloc.errors import InputError
+from tinyloc.files import atomic
 
 STATE, NEXT = "state/", "next/"
 RESET = "reset"
@@ -70,6 +71,17 @@ def columns(tensors: Sequence[Tensor], rows: np.ndarray) -> dict[str, np.ndarray
         parts[tensor.name] = part.view(tensor.dtype).reshape(len(rows), *tensor.shape)
         begin += tensor.bytes
     return parts
+
+
+def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Arrays [N, ...] by name as an .npz, whole or not at all.
+
+    Raises InputError: the name of the file does not end in .npz.
+    """
+    if path.suffix != ".npz":
+        raise InputError(f"{path}: outputs are written as .npz; give such a name")
+    with atomic(path) as temporary:
+        np.savez_compressed(temporary, **arrays)
 
 
 def dequantise(tensor: Tensor, values: np.ndarray) -> np.ndarray:

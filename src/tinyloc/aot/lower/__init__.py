@@ -26,15 +26,21 @@ def lower(graph: Graph) -> Program:
     program = Program(graph, list(graph.tensors))
     groups = {group.last.index: group for group in fused.groups(graph)}
     absorbed = {operator.index for group in groups.values() for operator in group.operators[:-1]}
+    alone = Program(graph, list(graph.tensors))  # what is fused is checked as if it were not
     for operator in graph.operators:
-        if operator.index in absorbed:
-            continue
-        context = Context(program, operator)
-        context.need(operator.name in LOWERINGS, "tinyloc has no kernel for it")
-        context.need(len(operator.outputs) == 1 or operator.name in SEVERAL_OUTPUTS, "it has more than one output")
-        try:
-            group = groups.get(operator.index)
-            (group.lower if group else LOWERINGS[operator.name])(context)
-        except Unsuitable as error:
-            raise context.refuse(str(error)) from None
+        group = groups.get(operator.index)
+        if group or operator.index in absorbed:
+            _lower(Context(alone, operator))
+        if operator.index not in absorbed:
+            _lower(Context(program, operator), group)
     return program
+
+
+def _lower(context: Context, group: fused.Group | None = None) -> None:
+    name, outputs = context.operator.name, context.outputs
+    context.need(name in LOWERINGS, "tinyloc has no kernel for it")
+    context.need(len(outputs) == 1 or name in SEVERAL_OUTPUTS, "it has more than one output")
+    try:
+        (group.lower if group else LOWERINGS[name])(context)
+    except Unsuitable as error:
+        raise context.refuse(str(error)) from None

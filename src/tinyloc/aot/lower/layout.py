@@ -157,6 +157,7 @@ def gather(c: Context) -> None:
     source, indices, output = c.input(0), c.input(1), c.output
     axis = c.axis(c.options["axis"], len(source.shape))
     c.need(c.options["batch_dims"] == 0, "batch dimensions are not supported")
+    c.need(source.dtype == output.dtype, f"{source} and {output} differ in type")
     chosen = c.integers(1)
     c.need(all(0 <= i < source.shape[axis] for i in chosen), f"its indices reach beyond {source}")
     before, after = list(source.shape[:axis]), list(source.shape[axis + 1 :])

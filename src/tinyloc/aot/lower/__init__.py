@@ -37,4 +37,5 @@ def lower(graph: Graph) -> Program:
             (group.lower if group else LOWERINGS[operator.name])(context)
         except Unsuitable as error:
             raise context.refuse(str(error)) from None
+    program.drop_unread_copies()
     return program

@@ -1,8 +1,8 @@
 """Loop fusion: kernel calls that work element by element, or row by row, become one pass of C of their own.
 
 What lies between them is then never a tensor: the value of an element is a variable, and of what is needed again after
-it was summed (the pieces of LayerNorm: mean, difference, square, mean, root, products, sum) one row is kept. Every value
-is computed with the same roundings as before, so integer results stay the same bits.
+it was summed (the pieces of LayerNorm: mean, difference, square, mean, root, products, sum) one row is kept. Every
+value is computed with the same roundings as before, so integer results stay the same bits.
 
 A group grows from its last call towards what makes its operands, as long as nothing else reads them. All its calls run
 over one nest of loops; those with one value a row run outside the innermost of them. A sum is known only after a loop
@@ -137,7 +137,7 @@ def _grown(uses: _Uses, last: int, taken: Collection[int]) -> list[int]:
 
 
 def _saves_memory(uses: _Uses, at: int, members: list[int]) -> bool:
-    """Whether call `at` may run as late as `members` do: what it reads is needed for longer then, what it makes never."""
+    """Whether call `at` may run as late as `members`: what it reads is needed for longer then, what it makes never."""
     last = members[-1]
     if all(call in members for call in range(at + 1, last)):
         return True

@@ -85,7 +85,7 @@ def every_block(random: np.random.Generator) -> ModelWriter:
 
 
 def wide_blocks(m: ModelWriter, random: np.random.Generator) -> None:
-    """int16 rows: units around blocks of 4, depths around groups of 4, and more products than 32 bits hold the sum of."""
+    """int16 rows: units and depths around multiples of 4, and more products than a sum of 32 bits holds."""
 
     def source(*shape: int) -> int:
         return m.input(shape, "int16", scale=0.001)

@@ -65,13 +65,20 @@ def write_export(folder: Path, tflite_bytes: int, arena_bytes: int) -> Path:
     return folder
 
 
-def write_device(folder: Path, total: int, limit_kb: int, instructions: int, apart: float = 0.0) -> Path:
-    """A run of an export on a board."""
+def write_device(
+    folder: Path,
+    total: int,
+    limit_kb: int,
+    instructions: int,
+    apart: float = 0.0,
+    board: tuple[str, str] = ("mps2-an386", "Cortex-M4F"),
+) -> Path:
+    """A run of an export on a board, which is its name and its core."""
     same = {"bit_identical": apart == 0, "max_abs_difference": apart}
     parts = {"arena": total - 1500, "state": 500, "static": 400, "stack_high_water": 600, "stack_reserved": 1024}
     report = {
-        "board": "mps2-an386",
-        "core": "Cortex-M4F",
+        "board": board[0],
+        "core": board[1],
         "ram_limit": limit_kb * 1024,
         "flash": {
             "startup": 100,
@@ -110,7 +117,7 @@ def write_device(folder: Path, total: int, limit_kb: int, instructions: int, apa
         "key": "0" * 64,
         "provenance": {"tinyloc": "0", "libraries": {}},
     }
-    path = folder / "device-mps2-an386.json"
+    path = folder / f"device-{board[0]}.json"
     path.write_text(json.dumps(report))
     return path
 

@@ -130,7 +130,7 @@ def test_the_report_says_how_to_build_for_a_core(tmp_path):
     report = compile_model(PEERS / "mlp_i8.tflite", tmp_path / "c", core="cortex-m55")
     assert report.core == "cortex-m55" and {"-mcpu=cortex-m55", "-ffp-contract=off"} <= set(report.flags)
     text = (tmp_path / "c" / "report.txt").read_text()
-    assert "cortex-m55: build model.c tl_dense.c tl_dot.c tl_units.c" in text and "-mcpu=cortex-m55" in text
+    assert "cortex-m55: build model.c tl_dense.c tl_dot.c tl_fixed.c tl_units.c" in text and "-mcpu=cortex-m55" in text
     with pytest.raises(InputError, match="core 'm4': there is no such core; there are generic, cortex-m4f"):
         compile_model(PEERS / "mlp_i8.tflite", tmp_path / "d", core="m4")
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tinyloc.aot.graph import Graph, Tensor, Unsupported
 from tinyloc.aot.lower import lower
+from tinyloc.aot.passes import optimised
 from tinyloc.aot.plan import ALIGNMENT, Buffer, aligned, pack, peak, plan
 from tinyloc.aot.program import Call, Operand, Program
 from tinyloc.aot.reader import MAX_TENSORS, read
@@ -122,9 +123,10 @@ def test_no_value_is_lost(program):
     replay(program, plan(program))
 
 
-@pytest.mark.parametrize("name", ["attn_i8", "cnn_i8", "mlp_i8"])
-def test_no_value_is_lost_in_real_models(name):
-    program = lower(read(PEERS / f"{name}.tflite"))
+@pytest.mark.parametrize("fused", [lambda program: program, optimised])
+@pytest.mark.parametrize("name", ["attn_i8", "cnn_i8", "mlp_i8", "mdcsa_d16_int8", "mamba_d16_float32"])
+def test_no_value_is_lost_in_real_models(name, fused):
+    program = fused(lower(read(PEERS / f"{name}.tflite")))
     layout = plan(program)
     replay(program, layout)
     assert layout.arena_bytes == peak(layout.arena), "a better plan exists"

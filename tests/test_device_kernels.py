@@ -3,6 +3,7 @@
 import numpy as np
 import tiny_model
 from aot_tools import Micro
+from test_aot_loops import layer_norm
 from tflite_writer import ModelWriter
 
 from tinyloc.aot.compiler import compile_model
@@ -18,12 +19,15 @@ def test_many_shapes_agree_to_the_bit(tmp_path):
     path = every_block(np.random.default_rng(5)).save(tmp_path / "model.tflite")
     graph, micro = read(path), Micro(path)
     random = np.random.default_rng(6)
-    given = [random.integers(-128, 128, (RECORDS, *t.shape)).astype(np.int8) for t in windows.inputs(graph)]
-    for values in given:
-        values[-2], values[-1] = -128, 127
+    given = []
+    for tensor in windows.inputs(graph):
+        limits = np.iinfo(tensor.dtype)
+        values = random.integers(limits.min, limits.max + 1, (RECORDS, *tensor.shape)).astype(tensor.dtype)
+        values[-2], values[-1] = limits.min, limits.max
+        given.append(values)
     wanted = [micro.run(*(values[i] for values in given)) for i in range(RECORDS)]
     expected = {t.name: np.stack([row[i] for row in wanted]) for i, t in enumerate(windows.outputs(graph))}
-    records = np.concatenate([values.reshape(RECORDS, -1) for values in given], axis=1).view(np.uint8)
+    records = np.concatenate([values.reshape(RECORDS, -1).view(np.uint8) for values in given], axis=1)
 
     aot, reset = tmp_path / "aot", np.zeros(RECORDS, bool)
     compile_model(path, aot)
@@ -72,4 +76,37 @@ def every_block(random: np.random.Generator) -> ModelWriter:
                [m.output(m.tensor((3, 11), "int8", scale=1 / 256, zero=-128))], "Softmax", beta=1.0)  # fmt: skip
     m.operator("L2_NORMALIZATION", [m.input((3, 11), "int8", **q())],
                [m.output(m.tensor((3, 11), "int8", scale=1 / 128, zero=0))], "L2Norm")  # fmt: skip
+    tabled, made = m.input((3, 9), "int8", **q()), m.tensor((3, 5), "int8", **q() | {"scale": 0.5})
+    m.operator("FULLY_CONNECTED", [tabled, *weights((5, 9))], [made], "FullyConnected", keepNumDims=True)
+    m.operator("TANH", [made], [m.output(m.tensor((3, 5), "int8", scale=1 / 128))])
+    m.output(layer_norm(m, m.input((1, 4, 11), "int8", **q()), "int8", (1, 4, 11), "MUL"))
+    wide_blocks(m, random)
     return m
+
+
+def wide_blocks(m: ModelWriter, random: np.random.Generator) -> None:
+    """int16 rows: units and depths around multiples of 4, and more products than a sum of 32 bits holds."""
+
+    def source(*shape: int) -> int:
+        return m.input(shape, "int16", scale=0.001)
+
+    def weights(*shape: int) -> list[int]:
+        values, scale = random.integers(-127, 128, shape).astype(np.int8), 10.0 ** random.uniform(-3, -1, shape[0])
+        bias = random.integers(-(2**30), 2**30, shape[0])
+        return [m.constant(values, scale=scale, axis=0), m.constant(bias, scale=0.001 * scale)]
+
+    def result(*shape: int, terms: int) -> list[int]:
+        return [m.output(m.tensor(shape, "int16", scale=0.003 * terms**0.5))]
+
+    for rows, depth, units in [(1, 3, 1), (2, 16, 4), (1, 22, 7), (2, 600, 5)]:
+        m.operator("FULLY_CONNECTED", [source(rows, depth), *weights(units, depth)],
+                   result(rows, units, terms=depth), "FullyConnected", keepNumDims=True)  # fmt: skip
+    for length, taps, depth, groups, units in [(5, 3, 5, 1, 6), (4, 1, 4, 3, 3)]:
+        operands = [source(1, 1, length, depth * groups), *weights(units * groups, 1, taps, depth)]
+        m.operator("CONV_2D", operands, result(1, 1, length, units * groups, terms=taps * depth), "Conv2D",
+                   strideH=1, strideW=1, dilationHFactor=1, dilationWFactor=1)  # fmt: skip
+    for rows, depth, columns, adj_y in [(2, 7, 5, False), (3, 8, 4, True), (2, 16, 6, False), (1, 5, 3, True)]:
+        operands = [source(2, rows, depth), source(2, *((columns, depth) if adj_y else (depth, columns)))]
+        made = m.output(m.tensor((2, rows, columns), "int16", scale=0.002 * depth**0.5))
+        m.operator("BATCH_MATMUL", operands, [made], "BatchMatMul", adjY=adj_y)
+    m.output(layer_norm(m, source(1, 3, 10), "int16", (1, 3, 10), "MUL"))

@@ -213,7 +213,7 @@ def test_the_shares_of_kernels_and_of_classes_of_instructions_add_up_to_all_of_t
 
 
 def test_kinds_beyond_the_colours_are_put_together():
-    frame = {"dataset": "shib", "entry": "m", "kernel": [f"k{i}_s8" for i in range(12)], "instructions.median": 10}
+    frame = {"dataset": "shib", "label": "m", "kernel": [f"k{i}_s8" for i in range(12)], "instructions.median": 10}
     figure = device.kernels(pd.DataFrame(frame))
     named = [text.get_text() for text in figure.legends[0].get_texts()]
     assert len(named) == device.MOST + 1 and named[-1] == device.OTHERS

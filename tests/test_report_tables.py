@@ -7,7 +7,8 @@ from report_tree import write_device, write_export, write_result
 
 from tinyloc.config import Training
 from tinyloc.data.statistics import MOVING, STILL, Spectrum, Statistics
-from tinyloc.report import budget, comparison, ram, results, tables, words
+from tinyloc.report import budget, comparison, pace, ram, results, tables, words
+from tinyloc.report.figures import device, edge
 from tinyloc.report.measures import MEASURES
 from tinyloc.report.numbers import kilobytes, percent, points, span
 
@@ -79,6 +80,34 @@ def test_seeds_of_one_model_share_a_column(tmp_path):
     assert (table["RAM in all (KB)"], table["inferences"]) == ("20.0 – 21.0", "800")
     assert (table["instructions, fewest"], table["instructions, most"]) == ("4,999,990", "5,000,001")
     assert words.agreement(runs).count("\n") == words.budget(runs, 1.0).count("- **") - 1 == 0
+
+
+def test_several_boards_of_one_model_are_told_apart(tmp_path):
+    """A column, a bar and a line for each board; the model that ran on one board keeps its plain name."""
+    student = write_export(write_result(tmp_path, "shib", "student.int8", 0.9), 60_000, 40_000)
+    mamba = write_export(write_result(tmp_path, "shib", "mamba.float32", 0.9), 60_000, 40_000)
+    boards = {"mps2-an386": "Cortex-M4F", "mps2-an500": "Cortex-M7", "mps3-an547": "Cortex-M55"}
+    reports = [
+        write_device(student, 20_480 + 1024 * i, 64, 4_000_000 - 1_000_000 * i, board=board)
+        for i, board in enumerate(boards.items())
+    ]
+    reports.append(write_device(mamba, 4096, 64, 40_000))
+    runs, steps = results.devices(reports), results.device_steps(reports)
+    names = [*(f"student.int8 ({core})" for core in boards.values()), "mamba.float32"]
+    assert list(runs["label"]) == list(dict.fromkeys(steps["label"])) == names
+    table = tables.devices(runs).set_index("")
+    assert list(table) == [f"shib: {name}" for name in names]
+    assert list(table.loc["core"]) == [*boards.values(), "Cortex-M4F"]
+    assert list(table.loc["RAM in all (KB)"])[:3] == ["20.0", "21.0", "22.0"]
+    assert list(table.loc["instructions, most"])[:3] == ["4,000,000", "3,000,000", "2,000,000"]
+    assert list(budget.programs(runs)["model"]) == list(pace.table(runs, {"mamba"}, 1.0, 20)["model"]) == names
+    for text in (words.agreement(runs), words.budget(runs, 1.0)):
+        assert all(f"**shib**, {name}:" in text for name in names)
+    # models are compared on the core that both ran on
+    assert pace.break_even(runs, {"mamba"}, 1.0).count("\n") == 0
+    assert "student.int8 (Cortex-M4F) takes as many instructions as 100.0" in pace.break_even(runs, {"mamba"}, 1.0)
+    for figure in (edge.memory(runs), device.flash(runs), device.mixes(runs), device.kernels(steps)):
+        assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [f"shib: {name}" for name in names]
 
 
 def test_ram_is_counted_in_three_ways_that_are_named(run):

@@ -138,11 +138,29 @@ struct tl_wide_channel {
     uint32_t right; /* 8 … 46 */
 };
 
+/* x / 2^n, ties upwards, as 32 bits; n from 32 to 46, which few models need (tl_fixed.c). */
+int32_t tl_rounded_far(int64_t x, uint32_t n);
+
 static inline int16_t tl_requantise_wide(int64_t sum, const struct tl_wide_channel *c, int32_t low, int32_t high)
 {
-    const int64_t half = (int64_t)1 << (c->right - 1);
-    return (int16_t)tl_clamp((int32_t)((sum * c->multiplier + half) >> c->right), low, high);
+    const int64_t product = sum * c->multiplier;
+    int32_t result;
+    if (c->right < 32) { /* then half a unit is a word, and the bits of the result lie in two neighbouring ones */
+        const uint64_t scaled = (uint64_t)product + ((uint32_t)1 << (c->right - 1));
+        result = (int32_t)((uint32_t)scaled >> c->right | (uint32_t)(scaled >> 32) << (32 - c->right));
+    } else {
+        result = tl_rounded_far(product, c->right);
+    }
+    return (int16_t)tl_clamp(result, low, high);
 }
+
+/* ---- fixed-point functions (tl_fixed.c) ---- */
+
+/* 1 / (1 + a), a and result in Q0 (31 fractional bits), 0 <= a <= 1. */
+int32_t tl_one_over_one_plus(int32_t a);
+
+/* 1 / sqrt(x) as a scale, for an integer x; 1 for x < 2. */
+struct tl_scale tl_inverse_sqrt(int32_t x);
 
 /* ---- mathematics (tl_math.c): relative error at most 1e-6 of the true value, the same on every machine ---- */
 
@@ -195,6 +213,21 @@ static inline float tl_logisticf(float x)
     return 1.0f / (1.0f + tl_expf(-x));
 }
 
+static inline float tl_siluf(float x)
+{
+    return x * tl_logisticf(x);
+}
+
+static inline float tl_eluf(float x)
+{
+    return x < 0.0f ? tl_expf(x) - 1.0f : x;
+}
+
+static inline float tl_rsqrtf(float x)
+{
+    return 1.0f / sqrtf(x); /* both correctly rounded everywhere; sqrtf is one instruction where there is an FPU */
+}
+
 float tl_logf(float x);
 float tl_tanhf(float x);
 
@@ -218,12 +251,17 @@ struct tl_units {
     uint32_t channel_step;             /* 0: one for all units; 1: one each */
     uint32_t clamped;                  /* whether low and high are not the limits of int8 */
     int32_t low, high;
+    const int8_t *table; /* [256] what is stored for every result, by the kernels with a table in their names */
 };
 
 /* out[r][u] = requantise(channel bias + bias[r] + sum over i of x[r][i] * weights[u][i]) for one or two widened rows;
  * the rows of the output are out_step elements apart. weights: packed, [ceil(units / 2)][groups][2 units]. */
 void tl_units_s8(const struct tl_units *p, const uint32_t *weights, const uint32_t *wide, uint32_t rows,
                  const int32_t *bias, int8_t *out, uint32_t out_step);
+void tl_units_table_s8(const struct tl_units *p, const uint32_t *weights, const uint32_t *wide, uint32_t rows,
+                       const int32_t *bias, int8_t *out, uint32_t out_step);
+typedef void tl_units_function(const struct tl_units *p, const uint32_t *weights, const uint32_t *wide, uint32_t rows,
+                               const int32_t *bias, int8_t *out, uint32_t out_step);
 void tl_clamp_row_s8(int8_t *x, uint32_t n, int32_t low, int32_t high);
 
 /* sum[k] += sum over i < n of x[i] * w[k * step + i * stride], for k < count <= 4 */
@@ -233,7 +271,8 @@ void tl_dot_f32(const float *x, const float *w, uint32_t step, uint32_t stride, 
 void tl_units_f32(const float *x, const float *w, const float *bias, uint32_t depth, uint32_t units, float low,
                   float high, float *out);
 
-/* The same for int16 rows, which need no widening (tl_units_s16.c); weights: [units][depth]. */
+/* The same for int16 rows, which need no widening (tl_units_s16.c); weights: packed in another way,
+ * [ceil(units / 4)][groups][4 units][4]. */
 struct tl_units_s16 {
     uint32_t units, depth;
     const struct tl_wide_channel *channels; /* [units] */
@@ -243,23 +282,25 @@ void tl_units_s16(const struct tl_units_s16 *p, const int8_t *weights, const int
 
 /* ---- dense (tl_dense.c) ---- */
 
-/* The biases include the correction -zero_in * (sum of the unit's weights). scratch: min(rows, 2) widened rows. */
+/* The rows of an output are out_step elements apart.
+ * The biases include the correction -zero_in * (sum of the unit's weights). scratch: min(rows, 2) widened rows. */
 struct tl_fully_connected_s8 {
-    uint32_t rows;
+    uint32_t rows, out_step;
     const uint32_t *weights; /* packed */
     struct tl_units units;
 };
 void tl_fully_connected_s8(const struct tl_fully_connected_s8 *p, const int8_t *in, int8_t *out, void *scratch);
+void tl_fully_connected_table_s8(const struct tl_fully_connected_s8 *p, const int8_t *in, int8_t *out, void *scratch);
 
 struct tl_fully_connected_s16 {
-    uint32_t rows;
-    const int8_t *weights; /* [units][depth] */
+    uint32_t rows, out_step;
+    const int8_t *weights; /* packed */
     struct tl_units_s16 units;
 };
 void tl_fully_connected_s16(const struct tl_fully_connected_s16 *p, const int16_t *in, int16_t *out);
 
 struct tl_fully_connected_f32 {
-    uint32_t rows, depth, units;
+    uint32_t rows, out_step, depth, units;
     const float *weights; /* [units][depth] */
     const float *bias;    /* [units] */
     float low, high;
@@ -304,10 +345,11 @@ static inline struct tl_taps tl_taps(const struct tl_window *w, int32_t pixel)
     return taps;
 }
 
-/* Convolution in `groups` groups: output channel o reads the `depth` input channels of group o / (out_c / groups). */
+/* Convolution in `groups` groups: output channel o reads the `depth` input channels of group o / (out_c / groups).
+ * The pixels of the output are out_step elements apart. */
 struct tl_convolution {
     struct tl_window window;
-    uint32_t batches, in_c, out_c, groups, depth;
+    uint32_t batches, in_c, out_c, groups, depth, out_step;
 };
 
 /* The biases include the correction -zero_in * (sum of the channel's weights). scratch: two widened windows, and the
@@ -319,11 +361,12 @@ struct tl_conv_s8 {
     struct tl_units units; /* of one group; channels: [out_c] */
 };
 void tl_conv_s8(const struct tl_conv_s8 *p, const int8_t *in, int8_t *out, void *scratch);
+void tl_conv_table_s8(const struct tl_conv_s8 *p, const int8_t *in, int8_t *out, void *scratch);
 
 /* scratch: the taps of one window. */
 struct tl_conv_s16 {
     struct tl_convolution shape;
-    const int8_t *weights; /* [out_c][filter_h][filter_w][depth] */
+    const int8_t *weights; /* of each group [out_c / groups][filter_h][filter_w][depth], packed */
     const int16_t *padding; /* [depth] zeros */
     struct tl_units_s16 units; /* of one group; channels: [out_c] */
 };
@@ -389,10 +432,10 @@ void tl_average_pool_f32(const struct tl_pool_f32 *p, const float *in, float *ou
 /* ---- matrix product (tl_matmul.c) ---- */
 
 /* out[n] = a[n] b[n], for outer x inner products n; an operand's steps are in elements, 0 where it is broadcast.
- * a is [rows][depth]; b is [depth][columns], or [columns][depth] if b_transposed. */
+ * a is [rows][depth], its rows a_row apart; the columns of b are b_column apart, and its rows b_row. */
 struct tl_batch {
     uint32_t outer, inner, a_outer, a_inner, b_outer, b_inner;
-    uint32_t rows, b_transposed;
+    uint32_t rows, a_row, b_column, b_row;
 };
 
 /* scratch: two widened rows of a; and b, packed. */
@@ -402,6 +445,7 @@ struct tl_matmul_s8 {
     struct tl_units columns;
 };
 void tl_matmul_s8(const struct tl_matmul_s8 *p, const int8_t *a, const int8_t *b, int8_t *out, void *scratch);
+void tl_matmul_table_s8(const struct tl_matmul_s8 *p, const int8_t *a, const int8_t *b, int8_t *out, void *scratch);
 
 struct tl_matmul_s16 {
     struct tl_batch batch;
@@ -458,6 +502,18 @@ struct tl_common_scale {
     uint8_t shift, right;
     int32_t sign_a, weight_b;
 };
+
+static inline int32_t tl_in_common_scale(const struct tl_common_scale *p, int32_t a, int32_t b)
+{
+    const int32_t scaled = tl_high_mul30((a - p->zero_a) * (int32_t)(1u << p->shift), p->multiplier);
+    const int32_t rounded = (scaled + (scaled >> 31) + p->half) >> p->right;
+    return (b - p->zero_b) * p->weight_b + p->sign_a * rounded;
+}
+
+static inline int32_t tl_squared(int32_t x)
+{
+    return x * x;
+}
 
 struct tl_add_int {
     struct tl_broadcast shape;
@@ -534,6 +590,8 @@ struct tl_sigmoid_s16 {
     uint32_t right;
     const uint16_t *table; /* [256] */
 };
+int32_t tl_logistic_of_s16(int32_t x, const struct tl_sigmoid_s16 *p);
+int32_t tl_tanh_of_s16(int32_t x, const struct tl_sigmoid_s16 *p);
 void tl_logistic_s16(const struct tl_sigmoid_s16 *p, const int16_t *in, int16_t *out);
 void tl_tanh_s16(const struct tl_sigmoid_s16 *p, const int16_t *in, int16_t *out);
 
@@ -542,7 +600,20 @@ struct tl_rsqrt_s16 {
     uint32_t count;
     struct tl_scale scale;
 };
+int32_t tl_rsqrt_of_s16(int32_t x, const struct tl_scale *scale);
 void tl_rsqrt_s16(const struct tl_rsqrt_s16 *p, const int16_t *in, int16_t *out);
+
+/* x / scale to nearest, ties away from zero, plus the zero point; far beyond an int16 at most. */
+static inline int32_t tl_quantised(float x, float scale, int32_t zero)
+{
+    /* Beyond these the result is clamped anyway, and the conversion to an integer would be undefined. */
+    const float limit = 131072.0f;
+    const float scaled = x / scale;
+    const float bounded = scaled > -limit ? (scaled < limit ? scaled : limit) : -limit; /* also not a number */
+    const int32_t whole = (int32_t)bounded;
+    const float rest = bounded - (float)whole;
+    return whole + (rest >= 0.5f) - (rest <= -0.5f) + zero;
+}
 
 /* The next ones may change the size of an element: then the output must not lie where the input lies. */
 struct tl_quantize {
@@ -590,6 +661,39 @@ struct tl_softmax_f32 {
     float beta;
 };
 void tl_softmax_f32(const struct tl_softmax_f32 *p, const float *in, float *out);
+
+/* 1 / |x| of a row whose squares have the sum `sum`, with the seven bits more that an output of scale 1/128 takes. */
+struct tl_direction {
+    int32_t multiplier, half, ties;
+    uint32_t left, right;
+};
+
+static inline struct tl_direction tl_direction(int32_t sum)
+{
+    const struct tl_scale scale = tl_inverse_sqrt(sum);
+    struct tl_direction d = {scale.multiplier, 0, 0, 0, 0};
+    if (scale.right < 7) {
+        d.left = 7u - scale.right;
+    } else if (scale.right > 7) {
+        d.right = scale.right - 7u;
+        d.half = 1 << (d.right - 1);
+        d.ties = -1;
+    }
+    return d;
+}
+
+static inline int32_t tl_directed(int32_t centred, const struct tl_direction *d)
+{
+    const int32_t scaled = tl_high_mul30(centred * (1 << d->left), d->multiplier);
+    return tl_saturate_s8((scaled + ((scaled >> 31) & d->ties) + d->half) >> d->right);
+}
+
+/* |x| of such a row of float, at least TFLite's epsilon. */
+static inline float tl_norm(float sum)
+{
+    const float root = sqrtf(sum);
+    return root > 1e-6f ? root : 1e-6f;
+}
 
 /* x / |x| along the last dimension. The output may lie exactly where the input lies. */
 struct tl_l2_normalization_s8 {
@@ -662,14 +766,6 @@ struct tl_fill_f32 {
     float value;
 };
 void tl_fill_f32(const struct tl_fill_f32 *p, float *out);
-
-/* ---- fixed-point functions (tl_fixed.c) ---- */
-
-/* 1 / (1 + a), a and result in Q0 (31 fractional bits), 0 <= a <= 1. */
-int32_t tl_one_over_one_plus(int32_t a);
-
-/* 1 / sqrt(x) as a scale, for an integer x; 1 for x < 2. */
-struct tl_scale tl_inverse_sqrt(int32_t x);
 
 #ifdef __cplusplus
 }

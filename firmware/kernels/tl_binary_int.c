@@ -1,18 +1,6 @@
 /* ADD, SUB, SQUARED_DIFFERENCE, MUL, MINIMUM, MAXIMUM of int8; ADD, SUB, MUL of int16. */
 #include "tinyloc_kernels.h"
 
-static inline int32_t in_common_scale(const struct tl_common_scale *p, int32_t a, int32_t b)
-{
-    const int32_t scaled = tl_high_mul30((a - p->zero_a) * (int32_t)(1u << p->shift), p->multiplier);
-    const int32_t rounded = (scaled + (scaled >> 31) + p->half) >> p->right;
-    return (b - p->zero_b) * p->weight_b + p->sign_a * rounded;
-}
-
-static inline int32_t squared(int32_t x)
-{
-    return x * x;
-}
-
 static inline void clamp_row_s16(int16_t *x, uint32_t n, int32_t low, int32_t high)
 {
     for (int16_t *end = x + n; x != end; x++)
@@ -45,10 +33,10 @@ static inline void clamp_row_s16(int16_t *x, uint32_t n, int32_t low, int32_t hi
 #define REQUANTISED(VALUE) tl_requantise(VALUE, &output, output.general)
 #define REQUANTISED_S16(VALUE) tl_requantise_s16(VALUE, &output, output.general)
 
-BINARY(tl_add_s8, tl_add_int, int8_t, COMMON, REQUANTISED(in_common_scale(&common, x, y)), CLAMP_ROW)
-BINARY(tl_add_s16, tl_add_int, int16_t, COMMON, REQUANTISED_S16(in_common_scale(&common, x, y)), CLAMP_ROW_S16)
+BINARY(tl_add_s8, tl_add_int, int8_t, COMMON, REQUANTISED(tl_in_common_scale(&common, x, y)), CLAMP_ROW)
+BINARY(tl_add_s16, tl_add_int, int16_t, COMMON, REQUANTISED_S16(tl_in_common_scale(&common, x, y)), CLAMP_ROW_S16)
 BINARY(tl_squared_difference_s8, tl_squared_difference_s8, int8_t, COMMON,
-       REQUANTISED(squared(in_common_scale(&common, x, y))), )
+       REQUANTISED(tl_squared(tl_in_common_scale(&common, x, y))), )
 BINARY(tl_mul_s8, tl_mul_int, int8_t, ZEROS, REQUANTISED((x - zero_a) * (y - zero_b)), CLAMP_ROW)
 BINARY(tl_mul_s16, tl_mul_int, int16_t, OUTPUT, REQUANTISED_S16(x * y), CLAMP_ROW_S16)
 BINARY(tl_minimum_s8, tl_extremum_s8, int8_t, , x < y ? x : y, )

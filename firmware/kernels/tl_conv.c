@@ -53,7 +53,8 @@ static const void *window_taps(const struct tl_convolution *p, const void *paddi
     return taps_of(p, padding, image, y, x, item, taps);
 }
 
-void tl_conv_s8(const struct tl_conv_s8 *p, const int8_t *in, int8_t *out, void *scratch)
+static inline void conv(const struct tl_conv_s8 *p, const int8_t *in, int8_t *out, void *scratch,
+                        tl_units_function *store)
 {
     static const int32_t no_bias[2];
     const struct tl_convolution *s = &p->shape;
@@ -67,7 +68,7 @@ void tl_conv_s8(const struct tl_conv_s8 *p, const int8_t *in, int8_t *out, void 
             const uint32_t rows = count - pixel < 2 ? 1 : 2;
             for (uint32_t r = 0; r < rows; r++)
                 tl_widen_s8(window_taps(s, p->padding, in, pixel + r, 1, taps), length, 0, wide + 2 * r, rows);
-            tl_units_s8(&group, weights, wide, rows, no_bias, out + pixel * s->out_c, s->out_c);
+            store(&group, weights, wide, rows, no_bias, out + pixel * s->out_step, s->out_step);
         }
         in += s->depth;
         out += group.units;
@@ -76,15 +77,27 @@ void tl_conv_s8(const struct tl_conv_s8 *p, const int8_t *in, int8_t *out, void 
     }
 }
 
+void tl_conv_s8(const struct tl_conv_s8 *p, const int8_t *in, int8_t *out, void *scratch)
+{
+    conv(p, in, out, scratch, tl_units_s8);
+}
+
+void tl_conv_table_s8(const struct tl_conv_s8 *p, const int8_t *in, int8_t *out, void *scratch)
+{
+    conv(p, in, out, scratch, tl_units_table_s8);
+}
+
 void tl_conv_s16(const struct tl_conv_s16 *p, const int16_t *in, int16_t *out, void *scratch)
 {
     const struct tl_convolution *s = &p->shape;
     const uint32_t count = pixels(s), units = p->units.units;
+    const uint32_t packed = (units + 3) / 4 * 16 * TL_GROUPS(p->units.depth);
     for (uint32_t pixel = 0; pixel < count; pixel++) {
         struct tl_units_s16 group = p->units;
-        for (uint32_t g = 0; g < s->groups; g++, out += units, group.channels += units) {
+        int16_t *to = out + pixel * s->out_step;
+        for (uint32_t g = 0; g < s->groups; g++, to += units, group.channels += units) {
             const int16_t *x = window_taps(s, p->padding, in + g * s->depth, pixel, sizeof *x, scratch);
-            tl_units_s16(&group, p->weights + g * units * group.depth, x, out);
+            tl_units_s16(&group, p->weights + g * packed, x, to);
         }
     }
 }
@@ -95,10 +108,11 @@ void tl_conv_f32(const struct tl_conv_f32 *p, const float *in, float *out, void 
     const uint32_t count = pixels(s), units = s->out_c / s->groups;
     const uint32_t length = (uint32_t)(s->window.filter_h * s->window.filter_w) * s->depth;
     for (uint32_t pixel = 0; pixel < count; pixel++) {
-        for (uint32_t g = 0; g < s->groups; g++, out += units) {
+        float *to = out + pixel * s->out_step;
+        for (uint32_t g = 0; g < s->groups; g++, to += units) {
             const float *x = window_taps(s, p->padding, in + g * s->depth, pixel, sizeof *x, scratch);
             const float *weights = p->weights + g * units * length;
-            tl_units_f32(x, weights, p->bias + g * units, length, units, p->low, p->high, out);
+            tl_units_f32(x, weights, p->bias + g * units, length, units, p->low, p->high, to);
         }
     }
 }

@@ -1,4 +1,7 @@
 /* DEPTHWISE_CONV_2D. */
+#include <float.h>
+#include <string.h>
+
 #include "tinyloc_kernels.h"
 
 /* The loops are the same for all types. `taps` are those inside the input; x and w walk over them for one channel.
@@ -38,5 +41,43 @@ DEPTHWISE(tl_depthwise_conv_s8, tl_depthwise_conv_s8, int8_t, int8_t, int32_t, p
           tl_clamp_s8(tl_requantise(sum, &p->channels[c], p->channels[c].general), p->low, p->high))
 DEPTHWISE(tl_depthwise_conv_s16, tl_depthwise_conv_s16, int16_t, int8_t, int64_t, p->channels[c].bias, sum + *x * *w,
           tl_requantise_wide(sum, &p->channels[c], p->low, p->high))
-DEPTHWISE(tl_depthwise_conv_f32, tl_depthwise_conv_f32, float, float, float, p->bias[c], tl_fma(*x, *w, sum),
+static DEPTHWISE(multiplied_f32, tl_depthwise_conv_f32, float, float, float, p->bias[c], tl_fma(*x, *w, sum),
           tl_clampf(sum, p->low, p->high))
+
+/* sum[c] += x[c] * w[c] */
+static inline void add_tap(const float *x, const float *w, uint32_t n, float *sum)
+{
+#pragma GCC unroll 4
+    for (uint32_t c = 0; c < n; c++)
+        sum[c] = tl_fma(x[c], w[c], sum[c]);
+}
+
+/* One output channel for each input channel: tap by tap, along memory. Each sum still takes its taps in their order. */
+static void along_channels_f32(const struct tl_depthwise_conv_f32 *p, const float *in, float *out)
+{
+    const struct tl_window *s = &p->window;
+    const uint32_t n = p->in_c, row = (uint32_t)s->in_w * n;
+    const int bounded = p->low > -FLT_MAX || p->high < FLT_MAX;
+    for (uint32_t batch = 0; batch < p->batches; batch++, in += (uint32_t)s->in_h * row) {
+        for (int32_t pixel = 0; pixel < s->out_h * s->out_w; pixel++, out += n) {
+            const struct tl_taps taps = tl_taps(s, pixel);
+            memcpy(out, p->bias, n * sizeof *out);
+            for (int32_t i = taps.top; i < taps.bottom; i++) {
+                const float *line = in + (uint32_t)(taps.y + i * s->dilation_h) * row;
+                const float *weights = p->weights + (uint32_t)(i * s->filter_w) * n;
+                for (int32_t j = taps.left; j < taps.right; j++)
+                    add_tap(line + (uint32_t)(taps.x + j * s->dilation_w) * n, weights + (uint32_t)j * n, n, out);
+            }
+            for (uint32_t c = 0; bounded && c < n; c++)
+                out[c] = tl_clampf(out[c], p->low, p->high);
+        }
+    }
+}
+
+void tl_depthwise_conv_f32(const struct tl_depthwise_conv_f32 *p, const float *in, float *out)
+{
+    if (p->multiplier == 1)
+        along_channels_f32(p, in, out);
+    else
+        multiplied_f32(p, in, out);
+}

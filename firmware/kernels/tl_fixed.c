@@ -7,6 +7,11 @@ static inline int32_t saturating_left_shift(int32_t x, uint32_t n)
     return x > limit ? INT32_MAX : x < -limit - 1 ? INT32_MIN : x * (1 << n);
 }
 
+int32_t tl_rounded_far(int64_t x, uint32_t n)
+{
+    return (int32_t)((x + ((int64_t)1 << (n - 1))) >> n);
+}
+
 int32_t tl_one_over_one_plus(int32_t a)
 {
     /* 1 / d for d = (1 + a) / 2, in Q2: three Newton steps from the line 48/17 - 32/17 d */
@@ -30,14 +35,14 @@ struct tl_scale tl_inverse_sqrt(int32_t x)
     const int32_t pairs = (__builtin_clz((uint32_t)x) - 1) / 2 - 1;
     exponent -= pairs;
     x *= 1 << (2 * pairs);
-    /* Newton: y <- 3/2 y - x/2 y^3, all in Q3 */
+    /* Newton: y <- 3/2 y - x/2 y^3, all in Q3; y stays below 2, and x/2 below 1 */
     const int32_t half = tl_rounding_shift(x >> 1, 1);
     int32_t y = 1 << 28;
     for (int i = 0; i < 5; i++) {
-        const int32_t cube = saturating_left_shift(tl_high_mul(tl_high_mul(y, y), y), 6);
-        y = saturating_left_shift(tl_high_mul((1 << 28) + (1 << 27), y) - tl_high_mul(half, cube), 3);
+        const int32_t cube = saturating_left_shift(tl_high_mul30(tl_high_mul30(y, y), y), 6);
+        y = saturating_left_shift(tl_high_mul30((1 << 28) + (1 << 27), y) - tl_high_mul30(half, cube), 3);
     }
-    scale.multiplier = tl_high_mul(y, 1518500250); /* times sqrt(1/2) */
+    scale.multiplier = tl_high_mul30(y, 1518500250); /* times sqrt(1/2) */
     if (exponent < 0) {
         scale.multiplier *= 1 << -exponent;
         exponent = 0;

@@ -1,28 +1,11 @@
 /* QUANTIZE and DEQUANTIZE between float, int8 and int16; also RELU of int16. */
 #include "tinyloc_kernels.h"
 
-/* To nearest, ties away from zero, for |x| < 2^31. */
-static int32_t rounded(float x)
-{
-    const int32_t whole = (int32_t)x;
-    const float rest = x - (float)whole;
-    return whole + (rest >= 0.5f) - (rest <= -0.5f);
-}
-
-static int32_t steps(const struct tl_quantize *p, float x)
-{
-    /* Beyond these the result is clamped anyway, and the conversion to an integer would be undefined. */
-    const float limit = 131072.0f;
-    const float scaled = x / p->scale;
-    const float bounded = scaled > -limit ? (scaled < limit ? scaled : limit) : -limit; /* also not a number */
-    return rounded(bounded) + p->zero;
-}
-
 #define QUANTIZE(NAME, TYPE, SATURATE)                                                                          \
     void NAME(const struct tl_quantize *p, const float *in, TYPE *out)                                          \
     {                                                                                                           \
         for (const float *end = in + p->count; in != end;)                                                      \
-            *out++ = (TYPE)SATURATE(steps(p, *in++));                                                           \
+            *out++ = (TYPE)SATURATE(tl_quantised(*in++, p->scale, p->zero));                                                           \
     }
 
 #define DEQUANTIZE(NAME, TYPE)                                                                                  \

@@ -24,35 +24,45 @@ static uint32_t magnitude(int32_t x)
     return (uint32_t)(x < 0 ? -x : x);
 }
 
+int32_t tl_logistic_of_s16(int32_t value, const struct tl_sigmoid_s16 *p)
+{
+    const int32_t x = scaled(p, value);
+    const uint32_t y = interpolated(p->table, magnitude(x), 9, 0xfffe); /* in (1/2, 1], 25 fractional bits */
+    return (int32_t)((x >= 0 ? y + (1u << 9) : (1u << 25) - y + (1u << 9) - 1u) >> 10);
+}
+
+int32_t tl_tanh_of_s16(int32_t value, const struct tl_sigmoid_s16 *p)
+{
+    const int32_t middle = 1 << 23, half = 1 << 7; /* tanh is twice what the logistic is more than 1/2 */
+    const int32_t x = scaled(p, value);
+    const int32_t y = (int32_t)interpolated(p->table, magnitude(x), 8, 0xffff);
+    return (x >= 0 ? y - middle + half : middle - y + half - 1) >> 8;
+}
+
+int32_t tl_rsqrt_of_s16(int32_t x, const struct tl_scale *scale)
+{
+    if (x <= 0)
+        return INT16_MAX;
+    struct tl_scale root = tl_inverse_sqrt(x);
+    root.left = (uint8_t)(20 - root.right); /* an int16 makes its shift to the right at most 11 */
+    root.right = 0;
+    return tl_saturate_s16(tl_rescale(tl_rescale(1, &root), scale));
+}
+
 void tl_logistic_s16(const struct tl_sigmoid_s16 *p, const int16_t *in, int16_t *out)
 {
-    for (const int16_t *end = in + p->count; in != end;) {
-        const int32_t x = scaled(p, *in++);
-        const uint32_t y = interpolated(p->table, magnitude(x), 9, 0xfffe); /* in (1/2, 1], 25 fractional bits */
-        *out++ = (int16_t)((x >= 0 ? y + (1u << 9) : (1u << 25) - y + (1u << 9) - 1u) >> 10);
-    }
+    for (const int16_t *end = in + p->count; in != end;)
+        *out++ = (int16_t)tl_logistic_of_s16(*in++, p);
 }
 
 void tl_tanh_s16(const struct tl_sigmoid_s16 *p, const int16_t *in, int16_t *out)
 {
-    const int32_t middle = 1 << 23, half = 1 << 7; /* tanh is twice what the logistic is more than 1/2 */
-    for (const int16_t *end = in + p->count; in != end;) {
-        const int32_t x = scaled(p, *in++);
-        const int32_t y = (int32_t)interpolated(p->table, magnitude(x), 8, 0xffff);
-        *out++ = (int16_t)((x >= 0 ? y - middle + half : middle - y + half - 1) >> 8);
-    }
+    for (const int16_t *end = in + p->count; in != end;)
+        *out++ = (int16_t)tl_tanh_of_s16(*in++, p);
 }
 
 void tl_rsqrt_s16(const struct tl_rsqrt_s16 *p, const int16_t *in, int16_t *out)
 {
-    for (const int16_t *end = in + p->count; in != end; in++) {
-        int32_t result = INT16_MAX;
-        if (*in > 0) {
-            struct tl_scale root = tl_inverse_sqrt(*in);
-            root.left = (uint8_t)(20 - root.right); /* an int16 makes its shift to the right at most 11 */
-            root.right = 0;
-            result = tl_saturate_s16(tl_rescale(tl_rescale(1, &root), &p->scale));
-        }
-        *out++ = (int16_t)result;
-    }
+    for (const int16_t *end = in + p->count; in != end;)
+        *out++ = (int16_t)tl_rsqrt_of_s16(*in++, &p->scale);
 }

@@ -249,8 +249,17 @@ void tl_pack_units(const int8_t *b, uint32_t step, uint32_t stride, uint32_t uni
 
 /* ---- rows times units ---- */
 
-static void two_rows(const struct tl_units *p, const uint32_t *w, const uint32_t *rows, const int32_t *bias, int8_t *out,
-                     uint32_t out_step)
+/* table: of what is stored, its middle; 0: the result itself. */
+static inline int8_t stored(int32_t sum, const struct tl_channel *c, uint32_t general, const int8_t *table)
+{
+    const int32_t result = tl_requantise(sum, c, general);
+    return table ? table[result] : (int8_t)result;
+}
+
+/* Inlined twice, so that nothing is asked for each result. */
+static inline __attribute__((always_inline)) void two_rows(const struct tl_units *p, const uint32_t *w,
+                                                           const uint32_t *rows, const int32_t *bias, int8_t *out,
+                                                           uint32_t out_step, const int8_t *table)
 {
     const struct tl_channel *c = p->channels;
     const uint32_t general = c->general, groups = TL_GROUPS(p->depth);
@@ -262,18 +271,20 @@ static void two_rows(const struct tl_units *p, const uint32_t *w, const uint32_t
             step_2x2(&x, &w, s);
         for (uint32_t i = groups % STEP_GROUPS; i > 0; i--)
             add_2x2(&x, &w, s);
-        out[0] = (int8_t)tl_requantise(s[0], c, general);
-        out[out_step] = (int8_t)tl_requantise(s[2], c, general);
+        out[0] = stored(s[0], c, general, table);
+        out[out_step] = stored(s[2], c, general, table);
         if (left == 1)
             return;
-        out[1] = (int8_t)tl_requantise(s[1], d, general);
-        out[out_step + 1] = (int8_t)tl_requantise(s[3], d, general);
+        out[1] = stored(s[1], d, general, table);
+        out[out_step + 1] = stored(s[3], d, general, table);
         out += 2;
         c = d + p->channel_step;
     }
 }
 
-static void one_row(const struct tl_units *p, const uint32_t *w, const uint32_t *row, int32_t bias, int8_t *out)
+static inline __attribute__((always_inline)) void one_row(const struct tl_units *p, const uint32_t *w,
+                                                          const uint32_t *row, int32_t bias, int8_t *out,
+                                                          const int8_t *table)
 {
     const struct tl_channel *c = p->channels;
     const uint32_t general = c->general, groups = TL_GROUPS(p->depth);
@@ -287,7 +298,7 @@ static void one_row(const struct tl_units *p, const uint32_t *w, const uint32_t 
             add_1x4(&x, &w, &v, s);
         const int32_t sums[4] = {s[0], s[1], s[2], s[3]}; /* so that s itself stays in registers */
         for (uint32_t u = 0; u < count; u++, c += p->channel_step)
-            *out++ = (int8_t)tl_requantise(sums[u] + c->bias + bias, c, general);
+            *out++ = stored(sums[u] + c->bias + bias, c, general, table);
         w = v;
         left -= count;
     }
@@ -297,11 +308,20 @@ void tl_units_s8(const struct tl_units *p, const uint32_t *weights, const uint32
                  const int32_t *bias, int8_t *out, uint32_t out_step)
 {
     if (rows == 2)
-        two_rows(p, weights, wide, bias, out, out_step);
+        two_rows(p, weights, wide, bias, out, out_step, 0);
     else
-        one_row(p, weights, wide, bias[0], out);
+        one_row(p, weights, wide, bias[0], out, 0);
     for (; p->clamped && rows > 0; rows--, out += out_step)
         tl_clamp_row_s8(out, p->units, p->low, p->high);
+}
+
+void tl_units_table_s8(const struct tl_units *p, const uint32_t *weights, const uint32_t *wide, uint32_t rows,
+                       const int32_t *bias, int8_t *out, uint32_t out_step)
+{
+    if (rows == 2)
+        two_rows(p, weights, wide, bias, out, out_step, p->table + 128);
+    else
+        one_row(p, weights, wide, bias[0], out, p->table + 128);
 }
 
 void tl_clamp_row_s8(int8_t *x, uint32_t n, int32_t low, int32_t high)

@@ -343,7 +343,7 @@ class Export(Strict):
 
 
 class Device(Strict):
-    """An exported model, compiled to C and run on a board in QEMU."""
+    """An exported model, compiled to C and run on a board in QEMU; for several boards, an entry each."""
 
     model: str
     kind: ExportKind
@@ -407,6 +407,8 @@ class Config(Strict):
         for i, device in enumerate(self.devices):
             if (device.model, device.kind) not in exported:
                 raise ValueError(f"devices.{i}: {device.model}.{device.kind} is not among the exports")
+            if (device.model, device.kind, device.board) in ((d.model, d.kind, d.board) for d in self.devices[:i]):
+                raise ValueError(f"devices.{i}: {device.model}.{device.kind} on {device.board} is listed twice")
         return self
 
 

@@ -8,6 +8,7 @@ from tinyloc.aot import cores
 from tinyloc.aot.emit import Emitter
 from tinyloc.aot.graph import Unsupported
 from tinyloc.aot.lower import lower
+from tinyloc.aot.passes import optimised
 from tinyloc.aot.plan import plan
 from tinyloc.aot.reader import read
 from tinyloc.aot.report import Report
@@ -27,7 +28,7 @@ def compile_model(path: Path, out: Path, ram: int | None = None, core: str = "ge
     flags = cores.flags(core)
     graph = read(path)
     try:
-        program = lower(graph)
+        program = optimised(lower(graph))
         layout = plan(program)
     except Unsupported as error:
         raise InputError(f"{path}: {error}") from None

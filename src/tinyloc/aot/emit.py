@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyloc import __version__
+from tinyloc.aot import loop_text
 from tinyloc.aot.c_text import float_literal, in_comment, template
 from tinyloc.aot.graph import Tensor
 from tinyloc.aot.lower.common import array
@@ -71,18 +72,23 @@ class Emitter:
         return sum(array.bytes for array in self.arrays.values())
 
     def _call(self, index: int, call: Call) -> dict:
-        block = f"call_{index}"
+        block, operands = f"call_{index}", [self._pointer(operand) for operand in call.operands]
+        if call.nest:
+            name = f"fused_{index}"
+            text = loop_text.function(call.nest, name, self.program, self._array)
+            return {"function": name, "text": text, "comment": self._comment(index, call), "arguments": operands}
         return {
-            "kernel": call.kernel,
+            "function": f"tl_{call.kernel}",
+            "text": "",
             "struct": call.struct,
             "block": block,
             "comment": self._comment(index, call),
             "parameters": [{"name": n, "value": self._value(n, v)} for n, v in call.parameters.items()],
-            "arguments": [f"&{block}", *map(self._pointer, call.operands)],
+            "arguments": [f"&{block}", *operands],
         }
 
     def _comment(self, index: int, call: Call) -> str:
-        name = call.operator.name if call.operator else "copy"
+        name = " + ".join(operator.name for operator in call.covers) or "copy"
         return f"{index}: {name} -> {in_comment(str(self.program.tensors[call.write.tensor]))}"
 
     def _value(self, role: str, value: Parameter) -> str:

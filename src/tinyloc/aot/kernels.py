@@ -1,6 +1,7 @@
 """Which C file of firmware/kernels defines which kernel."""
 
 import re
+from collections.abc import Collection
 from functools import cache
 
 from tinyloc.files import shipped
@@ -15,8 +16,9 @@ _NAME = r"\btl_\w+"
 
 
 @cache
-def _defined_and_used() -> tuple[dict[str, str], dict[str, set[str]]]:
-    """(function -> its file, file -> the functions of other files that it calls), read from the sources."""
+def _defined_and_used() -> tuple[dict[str, str], dict[str, set[str]], dict[str, str]]:
+    """Read from the sources: function -> its file; file -> the functions of other files that it calls; inline function
+    of the header -> its body."""
     folder = shipped("firmware") / "kernels"
     texts = {path.name: path.read_text() for path in sorted(folder.glob("*.c"))}
     inline = dict(re.findall(_INLINE, (folder / HEADER).read_text(), re.M | re.S))
@@ -30,19 +32,23 @@ def _defined_and_used() -> tuple[dict[str, str], dict[str, set[str]]]:
         for function in named & inline.keys():
             named |= _called(function, inline)
         uses[name] = {f for f in named if home.get(f, name) != name}
-    return home, uses
+    return home, uses, inline
 
 
 def _called(function: str, inline: dict[str, str]) -> set[str]:
     """What an inline function of the header calls, and what those call."""
-    named = set(re.findall(_NAME, inline[function])) - {function}
+    named = set(re.findall(_NAME, inline.get(function, ""))) - {function}
     return named.union(*(_called(f, inline) for f in named & inline.keys()))
 
 
-def sources_of(kernels: set[str]) -> list[str]:
-    """The files that define `kernels` (named without `tl_`) and all that they call, header first."""
-    home, uses = _defined_and_used()
-    todo, files = {f"tl_{kernel}" for kernel in kernels}, set()
+def sources_of(kernels: set[str], functions: Collection[str] = ()) -> list[str]:
+    """The files that define `kernels` (named without `tl_`) and all that they call, header first.
+
+    functions: of the header, or of a file, that the model's own code calls.
+    """
+    home, uses, inline = _defined_and_used()
+    called = {name for function in functions for name in (function, *_called(function, inline))}
+    todo, files = {f"tl_{kernel}" for kernel in kernels} | (called & home.keys()), set()
     while todo:
         name = home[todo.pop()]
         if name not in files:

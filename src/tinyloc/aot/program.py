@@ -4,11 +4,16 @@ A lowering (tinyloc.aot.lower) turns each operator into calls. Kernels are named
 parameters of a call are the fields of the kernel's parameter block, in the header's order.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinyloc.aot.graph import Graph, Operator, Tensor
+
+if TYPE_CHECKING:
+    from tinyloc.aot.loops import Nest
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,24 @@ class Operand:
 
 
 @dataclass(frozen=True)
+class Access:
+    """Where the elements of a tensor lie: from `origin` on, with a step in elements along each of its axes."""
+
+    origin: Operand
+    shape: tuple[int, ...]
+    steps: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Padding:
+    """What a padded tensor is made of."""
+
+    source: int
+    margins: tuple[tuple[int, int], ...]  # elements before and behind, along each axis
+    value: float
+
+
+@dataclass(frozen=True)
 class Call:
     kernel: str
     parameters: dict[str, Parameter]
@@ -58,6 +81,7 @@ class Call:
     also: tuple[Operand, ...] = ()  # further outputs
     absorbed: tuple[Operator, ...] = ()  # whose work it does besides that of `operator`
     scratch: int | None = None  # a tensor that the kernel may write into, needed during the call only
+    nest: "Nest | None" = None  # of a fused loop, which is no kernel: its function is written for it alone
 
     @property
     def operands(self) -> list[Operand]:
@@ -68,7 +92,7 @@ class Call:
     @property
     def covers(self) -> list[Operator]:
         """The operators whose work it does, in the graph's order."""
-        return [*self.absorbed, self.operator] if self.operator else []
+        return sorted((*self.absorbed, self.operator), key=lambda o: o.index) if self.operator else []
 
     @property
     def struct(self) -> str:
@@ -81,6 +105,9 @@ class Program:
     tensors: list[Tensor]  # the graph's, then those that lowerings added
     calls: list[Call] = field(default_factory=list)
     views: dict[int, Operand] = field(default_factory=dict)  # tensor -> the bytes of another that it is
+    # Tensors that a reader need not have made, because it can read their source in its own way:
+    moved: dict[int, Access] = field(default_factory=dict)
+    padded: dict[int, Padding] = field(default_factory=dict)
 
     def call(
         self,
@@ -109,6 +136,30 @@ class Program:
         """A new tensor of `size` bytes without a meaning."""
         self.tensors.append(Tensor(len(self.tensors), "(scratch)", (size,), "int8"))
         return len(self.tensors) - 1
+
+    def same_elements(self, tensor: int) -> Iterator[int]:
+        """`tensor`, and those of which it is another view, all elements in the same order."""
+        yield tensor
+        while tensor in self.views:
+            source = self.views[tensor]
+            if source.offset or self.tensors[source.tensor].size != self.tensors[tensor].size:
+                return
+            tensor = source.tensor
+            yield tensor
+
+    def drop_unread_copies(self) -> None:
+        """Without the moves and fills whose result no call reads any more."""
+        pinned = {self.storage(tensor).tensor for tensor in self.graph.outputs}
+        while True:
+            read = {self.storage(operand.tensor).tensor for call in self.calls for operand in call.reads} | pinned
+            left = [
+                call
+                for call in self.calls
+                if not call.kernel.startswith(("move_", "fill_")) or self.storage(call.write.tensor).tensor in read
+            ]
+            if len(left) == len(self.calls):
+                return
+            self.calls = left
 
     def storage(self, tensor: int) -> Operand:
         """The tensor that owns the memory of `tensor`, and where in it `tensor` lies."""

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
 
 from tinyloc import __version__
+from tinyloc.aot import loop_text
 from tinyloc.aot.kernels import sources_of
 from tinyloc.aot.plan import Plan
 from tinyloc.aot.program import Program
@@ -75,7 +76,7 @@ class Report:
             operators=rows,
             steps=_steps(program, plan),
             tensors=[*_tensors(program, plan, "arena"), *_tensors(program, plan, "state")],
-            sources=["model.c", "model.h", *sources_of({call.kernel for call in program.calls})],
+            sources=["model.c", "model.h", *_sources(program)],
             core=core,
             flags=list(flags),
         )
@@ -105,6 +106,12 @@ class Report:
             ),
         ]
         return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _sources(program: Program) -> list[str]:
+    fused = [call.nest for call in program.calls if call.nest]
+    called = {name for nest in fused for name in loop_text.functions(nest)}
+    return sources_of({call.kernel for call in program.calls if not call.nest}, called)
 
 
 def _operators(program: Program) -> list[OperatorRow]:

@@ -34,8 +34,8 @@ def programs(runs: pd.DataFrame) -> pd.DataFrame:
     runs: as `results.devices` gives it. Nothing comes on top: the stack, at its highest mark, is counted.
     """
     parts = runs.assign(ram_flash=runs["ram.total"], ram_all=runs["ram.total"] + runs["flash.total"])
-    table = parts.groupby(["dataset", "entry"], sort=False, as_index=False)[["flash.total", *READINGS.values()]].max()
-    found = pd.DataFrame({"data set": table["dataset"], "model": table["entry"]})
+    table = parts.groupby(["dataset", "label"], sort=False, as_index=False)[["flash.total", *READINGS.values()]].max()
+    found = pd.DataFrame({"data set": table["dataset"], "model": table["label"]})
     found["flash (KB)"] = [kilobytes(size) for size in table["flash.total"]]
     for reading, column in READINGS.items():
         found[f"RAM, {reading} (KB)"] = [kilobytes(size) for size in table[column]]

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 
-import numpy as np
 import pandas as pd
 
 from tinyloc.report.results import original
@@ -15,12 +14,12 @@ def table(runs: pd.DataFrame, streams: Collection[str], bin_s: float, length: in
     steps a window. A stream has to read every step, however seldom it is asked.
     """
     rows = []
-    for (dataset, entry), part in runs.groupby(["dataset", "entry"], sort=False):
-        reads_steps, answer = original(entry) in streams, part["instructions.max"].max()
+    for (dataset, label), part in runs.groupby(["dataset", "label"], sort=False):
+        reads_steps, answer = _is_stream(part, streams), part["instructions.max"].max()
         rows.append(
             {
                 "data set": dataset,
-                "model": entry,
+                "model": label,
                 "reads for an answer": "one step" if reads_steps else f"{length} steps",
                 "instructions an answer": f"{answer:,}",
                 "a second, one answer a step": f"{answer / bin_s:,.0f}",
@@ -34,16 +33,26 @@ def break_even(runs: pd.DataFrame, streams: Collection[str], bin_s: float) -> st
     """How seldom a window model would have to answer to take no more instructions than the cheapest stream."""
     lines = []
     for dataset, part in runs.groupby("dataset", sort=False):
-        most = part.groupby("entry", sort=False)["instructions.max"].max()
-        is_stream = [original(entry) in streams for entry in most.index]
-        windows = most[np.logical_not(is_stream)]
-        if not any(is_stream) or windows.empty:
-            lines.append(f"- **{dataset}**: there is no stream beside a window model to compare.")
-            continue
-        cheapest = most[is_stream].idxmin()
-        lines += [
-            f"- **{dataset}**: an answer of {entry} takes as many instructions as {count / most[cheapest]:,.1f} of "
-            f"{cheapest}. Answering every {bin_s * count / most[cheapest]:,.0f} s, the two would cost the same."
-            for entry, count in windows.items()
-        ]
+        cores = part.groupby("core", sort=False)
+        found = [line for _, runs_there in cores for line in _compared(dataset, runs_there, streams, bin_s)]
+        lines += found or [f"- **{dataset}**: there is no stream beside a window model to compare."]
     return "\n".join(lines)
+
+
+def _compared(dataset: str, runs: pd.DataFrame, streams: Collection[str], bin_s: float) -> list[str]:
+    """Each window model beside the cheapest stream, all on one core; nothing where one of the two is missing."""
+    most = runs.groupby("label", sort=False)["instructions.max"].max()
+    is_stream = runs.groupby("label", sort=False)["entry"].first().map(original).isin(streams)
+    windows = most[~is_stream]
+    if not is_stream.any() or windows.empty:
+        return []
+    cheapest = most[is_stream].idxmin()
+    return [
+        f"- **{dataset}**: an answer of {label} takes as many instructions as {count / most[cheapest]:,.1f} of "
+        f"{cheapest}. Answering every {bin_s * count / most[cheapest]:,.0f} s, the two would cost the same."
+        for label, count in windows.items()
+    ]
+
+
+def _is_stream(runs: pd.DataFrame, streams: Collection[str]) -> bool:
+    return original(runs["entry"].iloc[0]) in streams

@@ -237,25 +237,34 @@ def noise(folders: Iterable[Path]) -> pd.DataFrame:
 
 
 def devices(reports: Iterable[Path]) -> pd.DataFrame:
-    """One row a run on a board, from the files `Study.on_device` returns; nested parts become `ram.arena` and so on."""
+    """One row a run on a board, from the files `Study.on_device` returns; nested parts become `ram.arena` and so on.
+
+    `label` is the entry, with its core where the entry ran on several: what a page tells runs apart by.
+    """
 
     def rows(path: Path) -> list[dict]:
         report = {name: part for name, part in _json(path).items() if name not in ("provenance", "steps")}
         return pd.json_normalize(report).to_dict("records")
 
-    return _gather(reports, rows, of=lambda path: Key.of(path.parent))
+    return _labelled(_gather(reports, rows, of=lambda path: Key.of(path.parent), columns=("core",)))
 
 
 def device_steps(reports: Iterable[Path]) -> pd.DataFrame:
     """One row a step (a kernel call) of an inference on a board, in the order of execution, from the same files.
 
-    Columns: operators, name, kernel, output, macs, instructions.min, .median and .max.
+    Columns: core, label (as `devices` has it), operators, name, kernel, output, macs, instructions.min, .median, .max.
     """
 
     def rows(path: Path) -> list[dict]:
-        return pd.json_normalize(_json(path)["steps"]).to_dict("records")
+        report = _json(path)
+        return [{"core": report["core"], **step} for step in pd.json_normalize(report["steps"]).to_dict("records")]
 
-    return _gather(reports, rows, of=lambda path: Key.of(path.parent))
+    return _labelled(_gather(reports, rows, of=lambda path: Key.of(path.parent), columns=("core",)))
+
+
+def _labelled(runs: pd.DataFrame) -> pd.DataFrame:
+    several = runs.groupby(["dataset", "entry"])["core"].transform("nunique") > 1
+    return runs.assign(label=runs["entry"].where(~several, runs["entry"] + " (" + runs["core"] + ")"))
 
 
 def _gather(

@@ -116,12 +116,12 @@ def exports(summary: pd.DataFrame, sizes: pd.DataFrame) -> pd.DataFrame:
 
 
 def devices(runs: pd.DataFrame) -> pd.DataFrame:
-    """Runs on a board, a column each data set and entry; where seeds differ, both ends are shown.
+    """Runs on boards, a column each data set, entry and core; where seeds differ, both ends are shown.
 
     runs: as `results.devices` gives it.
     """
     columns = {
-        f"{dataset}: {entry}": {
+        f"{dataset}: {label}": {
             "core": ", ".join(part["core"].unique()),
             "flash: code (KB)": _kb(part["flash.total"] - part["flash.model"]),
             "flash: model (KB)": _kb(part["flash.model"]),
@@ -135,7 +135,7 @@ def devices(runs: pd.DataFrame) -> pd.DataFrame:
             "instructions, fewest": f"{part['instructions.min'].min():,}",
             "instructions, most": f"{part['instructions.max'].max():,}",
         }
-        for (dataset, entry), part in runs.groupby(["dataset", "entry"], sort=False)
+        for (dataset, label), part in runs.groupby(["dataset", "label"], sort=False)
     }
     return pd.DataFrame(columns).rename_axis("").reset_index()
 

@@ -178,10 +178,10 @@ def _occupied(tensors: Iterable[Mapping]) -> int:
 def agreement(runs: pd.DataFrame) -> str:
     """Whether the board gave the reference's answers. runs: as `results.devices` gives it."""
     lines = []
-    for (dataset, entry), part in runs.groupby(["dataset", "entry"], sort=False):
+    for (dataset, label), part in runs.groupby(["dataset", "label"], sort=False):
         apart = part["max_abs_difference"].max()
         same = "the same bits as" if part["bit_identical"].all() else f"at most {apart:.1g} away from"
-        lines.append(f"- **{dataset}**, {entry}: {part['windows'].sum():,} inferences, {same} TFLite Micro.")
+        lines.append(f"- **{dataset}**, {label}: {part['windows'].sum():,} inferences, {same} TFLite Micro.")
     return "\n".join(lines)
 
 
@@ -189,10 +189,10 @@ def budget(runs: pd.DataFrame, bin_s: float) -> str:
     """Instructions against the cycles until the next answer is due, `bin_s` seconds later."""
     cycles = CLOCK_HZ * bin_s
     lines = [f"An answer is due every {bin_s:g} s, which at {CLOCK_HZ / 1e6:g} MHz is every {cycles:,.0f} cycles:\n"]
-    for (dataset, entry), part in runs.groupby(["dataset", "entry"], sort=False):
+    for (dataset, label), part in runs.groupby(["dataset", "label"], sort=False):
         most = part["instructions.max"].max()
         lines.append(
-            f"- **{dataset}**, {entry}: at most {most:,} instructions, {percent(most / cycles)} % of the cycles "
+            f"- **{dataset}**, {label}: at most {most:,} instructions, {percent(most / cycles)} % of the cycles "
             "if each took one."
         )
     return "\n".join(lines)

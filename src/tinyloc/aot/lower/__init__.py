@@ -33,6 +33,7 @@ def lower(graph: Graph) -> Program:
             _lower(Context(alone, operator))
         if operator.index not in absorbed:
             _lower(Context(program, operator), group)
+    program.drop_unread_copies()
     return program
 
 

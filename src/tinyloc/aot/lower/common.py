@@ -1,12 +1,13 @@
 """What the lowerings share: access to an operator's tensors, with checks, and parameters of kernels."""
 
+import math
 from collections.abc import Sequence
 from math import prod
 
 import numpy as np
 
 from tinyloc.aot.graph import Operator, Tensor, Unsupported
-from tinyloc.aot.program import Constant, Program
+from tinyloc.aot.program import Access, Constant, Operand, Program
 from tinyloc.aot.quantise import INT8_MAX, INT8_MIN, channel_row, quantize_multiplier, wide_row
 
 SUFFIX = {"int8": "s8", "int16": "s16", "float32": "f32"}
@@ -117,7 +118,7 @@ def wide_channels(reals: Sequence[float], biases: Sequence[int]) -> Constant:
 def units(depth: int, count: int, rows: Constant, low: int = INT8_MIN, high: int = INT8_MAX) -> tuple:
     """The fields of a struct tl_units."""
     clamped = int((low, high) != (INT8_MIN, INT8_MAX))
-    return (count, depth, rows, int(len(rows.values) > 1), clamped, low, high)
+    return (count, depth, rows, int(len(rows.values) > 1), clamped, low, high, 0)
 
 
 GROUP = 4  # weights in a word
@@ -129,6 +130,17 @@ def pack_units(weights: np.ndarray) -> Constant:
     filled = np.pad(weights, ((0, count % 2), (0, -depth % GROUP)))
     pairs = filled.reshape(-1, 2, filled.shape[1] // GROUP, GROUP).transpose(0, 2, 1, 3)
     return Constant("uint32_t", np.ascontiguousarray(pairs).view("<u4").reshape(-1))
+
+
+WIDE_GROUP = 4  # units of int8 weights for int16 rows that lie beside one another
+
+
+def pack_wide_units(weights: np.ndarray) -> Constant:
+    """weights [units, depth] int8 as tl_units_s16 wants them: [ceil(units / 4), groups, 4 units, 4], zeros added."""
+    count, depth = weights.shape
+    filled = np.pad(weights, ((0, -count % WIDE_GROUP), (0, -depth % GROUP)))
+    groups = filled.reshape(-1, WIDE_GROUP, filled.shape[1] // GROUP, GROUP).transpose(0, 2, 1, 3)
+    return array(np.ascontiguousarray(groups[..., [0, 2, 1, 3]]))
 
 
 def joined(parts: Sequence[Constant]) -> Constant:
@@ -175,6 +187,36 @@ def collapse(dims: Sequence[int], *strides: Sequence[int]) -> tuple[list[int], l
         else:
             loops.append((n, steps))
     return [n for n, _ in loops], [[steps[k] for _, steps in loops] for k in range(len(strides))]
+
+
+def access(program: Program, tensor: Tensor) -> Access:
+    """Where the elements of `tensor` lie, looking through views and copies."""
+    for index in program.same_elements(tensor.index):
+        if index in program.moved:
+            found = program.moved[index]
+            steps = regrouped(found.shape, found.steps, tensor.shape)
+            if steps is not None:
+                return Access(found.origin, tensor.shape, steps)
+    return Access(Operand(tensor.index), tensor.shape, tuple(dense_strides(tensor.shape)))
+
+
+def regrouped(shape: Sequence[int], steps: Sequence[int], other: Sequence[int]) -> tuple[int, ...] | None:
+    """Steps along the axes of the shape `other`, of the same elements in the same order; None where one step is not
+    enough for an axis."""
+    loops = [(n, step) for n, step in zip(shape, steps, strict=True) if n > 1]
+    found = []
+    for wanted in reversed(other):
+        count, first = 1, loops[-1][1] if loops and wanted > 1 else 0
+        while count < wanted:
+            n, step = loops.pop()
+            share = math.gcd(n, wanted // count) if wanted % count == 0 else 1
+            if step != first * count or share == 1:
+                return None
+            count *= share
+            if share < n:
+                loops.append((n // share, step * share))
+        found.append(first)
+    return tuple(reversed(found))
 
 
 def padded(values: list[int], rank: int, fill: int) -> tuple[int, ...]:

@@ -3,7 +3,16 @@
 import numpy as np
 
 from tinyloc.aot.graph import Tensor
-from tinyloc.aot.lower.common import Context, array, channels, joined, pack_units, wide_channels, widened
+from tinyloc.aot.lower.common import (
+    Context,
+    array,
+    channels,
+    joined,
+    pack_units,
+    pack_wide_units,
+    wide_channels,
+    widened,
+)
 from tinyloc.aot.lower.dense import bias, check_weights, factors, float_bias, integer_units, wide_bias, wide_units
 from tinyloc.aot.quantise import activation_range, float_activation_range
 
@@ -17,11 +26,12 @@ def conv(c: Context) -> None:
     c.need(in_c % depth == 0, f"{in_c} channels do not divide into groups of {depth}")
     groups = in_c // depth
     c.need(out_c % groups == 0, f"{out_c} output channels do not divide into {groups} groups")
-    view = window(c, source, filter_h, filter_w, out_c)
     kind = _kind(c, source, weights, output)
+    given, margins = _unpadded(c, source)
+    view = window(c, source, filter_h, filter_w, out_c, margins)
     zero = np.full(depth, source.zero_point if kind == "s8" else 0, source.dtype)
     parameters = {
-        "shape": (view, batches, in_c, out_c, groups, depth),
+        "shape": (view, batches, in_c, out_c, groups, depth, out_c),
         "padding": array(zero),
     }
     length = filter_h * filter_w * depth
@@ -31,7 +41,7 @@ def conv(c: Context) -> None:
         parameters["units"] = integer_units(c, source, weights, output, length, out_c // groups, groups)
         scratch = widened(2, length) + length
     elif kind == "s16":
-        parameters["weights"] = array(weights.data)
+        parameters["weights"] = joined([pack_wide_units(one) for one in weights.data.reshape(groups, -1, length)])
         parameters["units"] = wide_units(c, source, weights, output, length, out_c // groups, groups)
         scratch = 2 * length
     else:
@@ -43,7 +53,7 @@ def conv(c: Context) -> None:
         c.operator,
         f"conv_{kind}",
         parameters,
-        (source.index,),
+        (given,),
         output.index,
         macs=output.size * length,
         scratch=c.program.scratch(scratch),
@@ -57,8 +67,9 @@ def depthwise_conv(c: Context) -> None:
     batches, _, _, in_c = source.shape
     one, filter_h, filter_w, out_c = weights.shape
     c.need(one == 1 and out_c % in_c == 0, f"its weights {weights} do not fit {in_c} channels")
-    view = window(c, source, filter_h, filter_w, out_c)
     kind = _kind(c, source, weights, output)
+    given, margins = _unpadded(c, source)
+    view = window(c, source, filter_h, filter_w, out_c, margins)
     parameters = {
         "window": view,
         "batches": batches,
@@ -89,7 +100,7 @@ def depthwise_conv(c: Context) -> None:
         c.operator,
         f"depthwise_conv_{kind}",
         parameters,
-        (source.index,),
+        (given,),
         output.index,
         macs=output.size * filter_h * filter_w,
     )
@@ -103,8 +114,17 @@ def _kind(c: Context, source: Tensor, weights: Tensor, output: Tensor) -> str:
     return kind
 
 
-def window(c: Context, source: Tensor, filter_h: int, filter_w: int, out_c: int) -> tuple[int, ...]:
-    """The fields of a struct tl_window, with TensorFlow's SAME or VALID padding. Checks the output's shape."""
+Margins = tuple[tuple[int, int], tuple[int, int]]  # above and below, left and right of an image
+NO_MARGINS: Margins = ((0, 0), (0, 0))
+
+
+def window(
+    c: Context, source: Tensor, filter_h: int, filter_w: int, out_c: int, margins: Margins = NO_MARGINS
+) -> tuple[int, ...]:
+    """The fields of a struct tl_window, with TensorFlow's SAME or VALID padding. Checks the output's shape.
+
+    margins: those of `source` that are not in memory.
+    """
     batches, in_h, in_w, _ = source.shape
     stride_h, stride_w = c.options["stride_h"], c.options["stride_w"]
     dilation_h, dilation_w = c.options.get("dilation_h", 1), c.options.get("dilation_w", 1)
@@ -112,12 +132,34 @@ def window(c: Context, source: Tensor, filter_h: int, filter_w: int, out_c: int)
     out_h, pad_top = _extent(c, in_h, filter_h, stride_h, dilation_h)
     out_w, pad_left = _extent(c, in_w, filter_w, stride_w, dilation_w)
     c.shape(c.output, (batches, out_h, out_w, out_c))
-    pairs = [(in_h, in_w), (out_h, out_w), (filter_h, filter_w), (stride_h, stride_w), (dilation_h, dilation_w)]
-    pairs.append((pad_top, pad_left))
+    real = (in_h - sum(margins[0]), in_w - sum(margins[1]))
+    pairs = [real, (out_h, out_w), (filter_h, filter_w), (stride_h, stride_w), (dilation_h, dilation_w)]
+    pairs.append((pad_top + margins[0][0], pad_left + margins[1][0]))
     if in_w == out_w == filter_w == 1:
         # A column lies in memory as a row does, and along a row the kernels are quicker.
         pairs = [(across, along) for along, across in pairs]
     return tuple(value for pair in pairs for value in pair)
+
+
+def _unpadded(c: Context, source: Tensor) -> tuple[int, Margins]:
+    """What to read for `source`, and its margins that are not in memory: those that a PAD put around its rows and
+    columns, with what a convolution takes for zero outside of its input."""
+    zero = source.zero_point if source.dtype == "int8" else 0
+    for index in c.program.same_elements(source.index):
+        padding = c.program.padded.get(index)
+        if padding is not None and padding.value == zero:
+            around = _along(c.program.tensors[index].shape, padding.margins, source.shape)
+            if around is not None and not any(around[0] + around[3]):
+                return padding.source, around[1:3]
+    return source.index, NO_MARGINS
+
+
+def _along(shape: tuple[int, ...], margins: tuple, other: tuple[int, ...]) -> tuple | None:
+    """The margins along the axes of `other`, which is `shape` with ones put in or left out; None if it is not."""
+    longer = iter([pair for pair in zip(shape, margins, strict=True) if pair[0] > 1])
+    found = tuple(next(longer, (0, None)) if n > 1 else (1, (0, 0)) for n in other)
+    fits = tuple(n for n, _ in found) == other and next(longer, None) is None
+    return tuple(around for _, around in found) if fits else None
 
 
 def _extent(c: Context, size: int, taps: int, stride: int, dilation: int) -> tuple[int, int]:

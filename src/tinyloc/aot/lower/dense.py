@@ -3,7 +3,16 @@
 import numpy as np
 
 from tinyloc.aot.graph import Tensor
-from tinyloc.aot.lower.common import Context, array, channels, pack_units, units, wide_channels, widened
+from tinyloc.aot.lower.common import (
+    Context,
+    array,
+    channels,
+    pack_units,
+    pack_wide_units,
+    units,
+    wide_channels,
+    widened,
+)
 from tinyloc.aot.program import Constant
 from tinyloc.aot.quantise import activation_range, float_activation_range
 
@@ -23,17 +32,18 @@ def fully_connected(c: Context) -> None:
     if kind == "s8":
         parameters = {
             "rows": rows,
+            "out_step": count,
             "weights": pack_units(weights.data),
             "units": integer_units(c, source, weights, output, depth, count),
         }
         scratch = c.program.scratch(widened(rows, depth))
     elif kind == "s16":
         fields = wide_units(c, source, weights, output, depth, count)
-        parameters = {"rows": rows, "weights": array(weights.data), "units": fields}
+        parameters = {"rows": rows, "out_step": count, "weights": pack_wide_units(weights.data), "units": fields}
     else:
         low, high = float_activation_range(c.options["activation"])
-        parameters = {"rows": rows, "depth": depth, "units": count, "weights": array(weights.data)}
-        parameters |= {"bias": float_bias(c, count), "low": low, "high": high}
+        parameters = {"rows": rows, "out_step": count, "depth": depth, "units": count}
+        parameters |= {"weights": array(weights.data), "bias": float_bias(c, count), "low": low, "high": high}
     c.program.call(
         c.operator,
         f"fully_connected_{kind}",

@@ -8,9 +8,9 @@ from math import prod
 
 import numpy as np
 
-from tinyloc.aot.graph import Tensor, Unsupported
-from tinyloc.aot.lower.common import SUFFIX, Context, collapse, dense_strides, padded
-from tinyloc.aot.program import Call, Operand, Program
+from tinyloc.aot.graph import Graph, Tensor, Unsupported
+from tinyloc.aot.lower.common import SUFFIX, Context, access, collapse, dense_strides, padded
+from tinyloc.aot.program import Access, Call, Operand, Padding, Program
 
 LOOPS = 5  # of struct tl_move
 
@@ -53,17 +53,47 @@ def copy(program: Program, source: Operand, target: int) -> Call:
 
 
 def extract(c: Context, source: Tensor, output: Tensor, dims: list[int], start: int, steps: list[int]) -> None:
-    """output = the box of `dims` elements of `source` that begins at element `start`: an address if it can be."""
+    """output = the box of `dims` elements of `source` that begins at element `start`: an address if it can be.
+
+    A source that need not be made is read where it would have been copied from.
+    """
     c.need(source.dtype == output.dtype, f"{source} and {output} differ in type")
     c.need(output.size == prod(dims), f"{output} should hold {prod(dims)} elements")
     item = np.dtype(source.dtype).itemsize
     loops, (strides,) = collapse(dims, steps)
+    found = access(c.program, source)
+    origin = Operand(found.origin.tensor, found.origin.offset + _translated(found, start) * item)
+    moved = [_translated(found, step) if n > 1 else 0 for n, step in zip(dims, steps, strict=True)]
     if len(loops) == 0 or (len(loops) == 1 and strides[0] == 1):
         c.program.view(output.index, source.index, start * item)
     else:
-        move(
-            c, Operand(source.index, start * item), output.index, source.dtype, tuple(dims), steps, dense_strides(dims)
-        )
+        move(c, origin, output.index, source.dtype, tuple(dims), moved, dense_strides(dims))
+    if _for_products_alone(c.program.graph, output.index):
+        c.program.moved[output.index] = Access(origin, tuple(dims), tuple(moved))
+
+
+def _for_products_alone(graph: Graph, tensor: int) -> bool:
+    """Whether only matrix products read `tensor`, which can read its source in its stead: then it need not be made."""
+    if tensor in graph.outputs:
+        return False
+    readers = [operator for operator in graph.operators if tensor in operator.inputs]
+    return all(
+        o.name == "BATCH_MATMUL" or (o.name in ADDRESSED and all(_for_products_alone(graph, out) for out in o.outputs))
+        for o in readers
+    )
+
+
+ADDRESSED = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "SPLIT", "SPLIT_V", "UNPACK", "SLICE", "STRIDED_SLICE"}
+"""Operators whose outputs are addresses in their input, if their readers can take steps."""
+
+
+def _translated(found: Access, distance: int) -> int:
+    """A distance between elements of a dense tensor as one in the memory where it really lies."""
+    total = 0
+    for dense, step in zip(dense_strides(found.shape), found.steps, strict=True):
+        count, distance = divmod(distance, dense)
+        total += count * step
+    return total
 
 
 def reshape(c: Context) -> None:
@@ -238,6 +268,8 @@ def pad(c: Context) -> None:
         parameters = {"count": output.size, "value": value}
         c.program.call(c.operator, f"fill_{kind}", parameters, (), output.index)
     insert(c, source, [int(before) for before, _ in margins])
+    pairs = tuple((int(before), int(behind)) for before, behind in margins)
+    c.program.padded[output.index] = Padding(source.index, pairs, value)
 
 
 LOWERINGS = {

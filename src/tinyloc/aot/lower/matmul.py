@@ -1,10 +1,23 @@
 """BATCH_MATMUL."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from tinyloc.aot.graph import Tensor
-from tinyloc.aot.lower.common import Context, channels, collapse, dense_strides, packed_bytes, padded, units, widened
+from tinyloc.aot.lower.common import (
+    Context,
+    access,
+    channels,
+    collapse,
+    dense_strides,
+    packed_bytes,
+    padded,
+    units,
+    widened,
+)
 from tinyloc.aot.lower.layout import move
+from tinyloc.aot.program import Access, Operand
 from tinyloc.aot.quantise import wide_row
 
 BATCH_LOOPS = 2  # outer and inner of struct tl_matmul_*
@@ -14,14 +27,12 @@ def batch_matmul(c: Context) -> None:
     a, b, output = c.input(0), c.input(1), c.output
     c.need(len(a.shape) >= 2 and len(b.shape) >= 2, f"{a} or {b} is not a matrix")
     kind = c.kind(a, b, output, wide=True)
-    if c.options["adj_x"]:
-        a = _transposed(c, a)
-    rows, depth = a.shape[-2:]
-    b_depth, columns = b.shape[:-3:-1] if c.options["adj_y"] else b.shape[-2:]
+    left, right, fields = _operands(c, a, b)
+    rows, depth = left.shape[-2:]
+    b_depth, columns = right.shape[-2:]
     c.need(depth == b_depth, f"{a} and {b} do not fit together")
-    batch, outer_inner = _batches(c, a, b)
-    c.shape(output, (*batch, rows, columns))
-    batches = (*outer_inner, rows, int(c.options["adj_y"]))
+    c.shape(output, (*np.broadcast_shapes(left.shape[:-2], right.shape[:-2]), rows, columns))
+    batches = (*fields, rows, left.steps[-2], right.steps[-1], right.steps[-2])
     scratch = None
     factor = 1.0 if kind == "f32" else float(a.scale) * float(b.scale) / float(output.scale)
     if kind == "s8":
@@ -41,41 +52,65 @@ def batch_matmul(c: Context) -> None:
         c.operator,
         f"matmul_{kind}",
         parameters,
-        (a.index, b.index),
+        (left.origin, right.origin),
         output.index,
         macs=output.size * depth,
         scratch=scratch,
     )
 
 
-def _transposed(c: Context, a: Tensor) -> Tensor:
-    """A copy of `a` with its last two axes exchanged."""
-    shape = (*a.shape[:-2], a.shape[-1], a.shape[-2])
-    copy = c.program.temporary(shape, a)
-    steps = dense_strides(a.shape)
-    steps[-2:] = steps[:-3:-1]
-    move(c, a.index, copy.index, copy.dtype, shape, steps, dense_strides(shape))
-    return copy
+def _operands(c: Context, a: Tensor, b: Tensor) -> tuple[Access, Access, tuple[int, ...]]:
+    """The matrices [rows, depth] and [depth, columns], and the first fields of a struct tl_batch.
+
+    Slices and transposed tensors are read where they were taken from, if two loops are enough for the batches.
+    """
+    for left, right in ((access(c.program, a), access(c.program, b)), (_dense(a), _dense(b))):
+        left = _transposed(left) if c.options["adj_x"] else left
+        right = _transposed(right) if c.options["adj_y"] else right
+        gaps = left.shape[-1] > 1 and left.steps[-1] != 1
+        fields = _batches(c, replace(left, steps=tuple(dense_strides(left.shape))) if gaps else left, right)
+        if fields is not None:
+            return (_copied(c, left, a) if gaps else left), right, fields
+    raise c.refuse(f"the batches of {a} and {b} broadcast along too many axes")
 
 
-def _batches(c: Context, a: Tensor, b: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The broadcast batch shape, and the first fields of a struct tl_batch: the two loops that walk over it."""
+def _dense(tensor: Tensor) -> Access:
+    return Access(Operand(tensor.index), tensor.shape, tuple(dense_strides(tensor.shape)))
+
+
+def _transposed(found: Access) -> Access:
+    """With the last two axes exchanged."""
+    (*batch, rows, columns), (*steps, down, along) = found.shape, found.steps
+    return Access(found.origin, (*batch, columns, rows), (*steps, along, down))
+
+
+def _copied(c: Context, found: Access, like: Tensor) -> Access:
+    """A copy whose rows have no gaps."""
+    copy = c.program.temporary(found.shape, like)
+    move(c, found.origin, copy.index, copy.dtype, found.shape, found.steps, dense_strides(found.shape))
+    return _dense(copy)
+
+
+def _batches(c: Context, left: Access, right: Access) -> tuple[int, ...] | None:
+    """The first fields of a struct tl_batch, the two loops over the matrices; None where two are not enough."""
     try:
-        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
     except ValueError:
-        raise c.refuse(f"{a} and {b} cannot be broadcast") from None
-    dims, (steps_a, steps_b) = collapse(batch, _steps(a.shape, len(batch)), _steps(b.shape, len(batch)))
-    c.need(len(dims) <= BATCH_LOOPS, f"the batches of {a} and {b} broadcast along too many axes")
+        raise c.refuse("its batches cannot be broadcast") from None
+    dims, steps = collapse(batch, _steps(left, len(batch)), _steps(right, len(batch)))
+    if len(dims) > BATCH_LOOPS:
+        return None
     (outer, inner), (a_outer, a_inner), (b_outer, b_inner) = (
-        padded(values, BATCH_LOOPS, fill) for values, fill in ((dims, 1), (steps_a, 0), (steps_b, 0))
+        padded(values, BATCH_LOOPS, fill) for values, fill in ((dims, 1), (steps[0], 0), (steps[1], 0))
     )
-    return batch, (outer, inner, a_outer, a_inner, b_outer, b_inner)
+    return (outer, inner, a_outer, a_inner, b_outer, b_inner)
 
 
-def _steps(shape: tuple[int, ...], rank: int) -> list[int]:
+def _steps(found: Access, rank: int) -> list[int]:
     """Steps along `rank` batch axes of a stack of matrices, 0 where it is broadcast."""
-    aligned = (1,) * (rank + 2 - len(shape)) + shape
-    return [0 if n == 1 else step for n, step in zip(aligned[:-2], dense_strides(aligned)[:-2], strict=True)]
+    missing = rank + 2 - len(found.shape)
+    pairs = zip(found.shape[:-2], found.steps[:-2], strict=True)
+    return [0] * missing + [0 if n == 1 else step for n, step in pairs]
 
 
 LOWERINGS = {"BATCH_MATMUL": batch_matmul}

@@ -29,7 +29,7 @@ def kernels(steps: pd.DataFrame) -> Figure:
     steps: as `results.device_steps` gives it; of seeds the mean.
     """
     kind = steps["kernel"].str.replace(TYPE, "", regex=True).str.replace("_", " ")
-    count = steps.groupby([steps["dataset"], steps["entry"], kind], sort=False)["instructions.median"].sum()
+    count = steps.groupby([steps["dataset"], steps["label"], kind], sort=False)["instructions.median"].sum()
     return _shares(count.unstack(fill_value=0), "instructions (%)")
 
 
@@ -40,15 +40,15 @@ def mixes(devices: pd.DataFrame) -> Figure:
     devices: as `results.devices` gives it; of seeds the mean.
     """
     columns = {f"mix.{name}": name.replace("_", " ") for name in CLASSES}
-    table = devices.groupby(["dataset", "entry"], sort=False)[list(columns)].sum().rename(columns=columns)
+    table = devices.groupby(["dataset", "label"], sort=False)[list(columns)].sum().rename(columns=columns)
     return _shares(table, "instructions (%)")
 
 
 @styled
 def flash(devices: pd.DataFrame) -> Figure:
     """Flash of the compiled program, part by part; of seeds, the one with most."""
-    largest = devices.loc[devices.groupby(["dataset", "entry"], sort=False)["flash.total"].idxmax()]
-    table = largest.set_index(["dataset", "entry"])[list(FLASH_PARTS)].rename(columns=FLASH_PARTS) / KB
+    largest = devices.loc[devices.groupby(["dataset", "label"], sort=False)["flash.total"].idxmax()]
+    table = largest.set_index(["dataset", "label"])[list(FLASH_PARTS)].rename(columns=FLASH_PARTS) / KB
     return _stacked(table, "flash (KB)", "{:.1f}")
 
 
@@ -85,8 +85,8 @@ def _shares(table: pd.DataFrame, label: str) -> Figure:
 
 
 def _stacked(table: pd.DataFrame, label: str, total: str | None = None) -> Figure:
-    """A bar a row of `table` (index: dataset, entry), a colour a column. total: how the sum is written, if it is."""
-    names = [f"{dataset}: {entry}" for dataset, entry in table.index]
+    """A bar a row of `table` (index: dataset, label), a colour a column. total: how the sum is written, if it is."""
+    names = [f"{dataset}: {label}" for dataset, label in table.index]
     figure, axes = panels(1, 1.4 + 0.45 * len(names))
     ax = axes[0, 0]
     left = pd.Series(0.0, index=table.index)

@@ -104,12 +104,12 @@ def _arena(ax: Axes, report: Mapping) -> None:
 
 @styled
 def memory(devices: pd.DataFrame) -> Figure:
-    """RAM of the compiled program, part by part, against the limit it was linked for; of seeds, the one with most.
+    """RAM of compiled programs, part by part, against the limit they were linked for; of seeds, the one with most.
 
     devices: one row a run, as `results.devices` gives it.
     """
-    largest = devices.loc[devices.groupby(["dataset", "entry"], sort=False)["ram.total"].idxmax()]
-    names = [f"{row['dataset']}: {row['entry']}" for _, row in largest.iterrows()]
+    largest = devices.loc[devices.groupby(["dataset", "label"], sort=False)["ram.total"].idxmax()]
+    names = [f"{row['dataset']}: {row['label']}" for _, row in largest.iterrows()]
     figure, axes = panels(1, 1.2 + 0.45 * len(names))
     ax = axes[0, 0]
     left = np.zeros(len(names))

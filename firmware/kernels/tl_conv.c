@@ -53,7 +53,7 @@ static const void *window_taps(const struct tl_convolution *p, const void *paddi
     return taps_of(p, padding, image, y, x, item, taps);
 }
 
-static inline void conv(const struct tl_conv_s8 *p, const int8_t *in, int8_t *out, void *scratch,
+static inline __attribute__((always_inline)) void conv(const struct tl_conv_s8 *p, const int8_t *in, int8_t *out, void *scratch,
                         tl_units_function *store)
 {
     static const int32_t no_bias[2];

@@ -1,7 +1,7 @@
 /* FULLY_CONNECTED. */
 #include "tinyloc_kernels.h"
 
-static inline void fully_connected(const struct tl_fully_connected_s8 *p, const int8_t *in, int8_t *out, void *scratch,
+static inline __attribute__((always_inline)) void fully_connected(const struct tl_fully_connected_s8 *p, const int8_t *in, int8_t *out, void *scratch,
                                    tl_units_function *store)
 {
     static const int32_t no_bias[2];

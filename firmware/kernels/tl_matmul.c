@@ -4,7 +4,7 @@
 #include "tinyloc_kernels.h"
 
 /* sum (a - zero_a)(b - zero_b) = sum (a - zero_a) b - zero_b * sum (a - zero_a): the last sum belongs to the row. */
-static inline void product_s8(const struct tl_matmul_s8 *p, const int8_t *a, const uint32_t *b, int8_t *out,
+static inline __attribute__((always_inline)) void product_s8(const struct tl_matmul_s8 *p, const int8_t *a, const uint32_t *b, int8_t *out,
                               uint32_t *wide, tl_units_function *store)
 {
     const uint32_t depth = p->columns.depth, columns = p->columns.units;
@@ -22,7 +22,7 @@ static inline void product_s8(const struct tl_matmul_s8 *p, const int8_t *a, con
     }
 }
 
-static inline void matmul(const struct tl_matmul_s8 *p, const int8_t *a, const int8_t *b, int8_t *out, void *scratch,
+static inline __attribute__((always_inline)) void matmul(const struct tl_matmul_s8 *p, const int8_t *a, const int8_t *b, int8_t *out, void *scratch,
                           tl_units_function *store)
 {
     const struct tl_batch *n = &p->batch;

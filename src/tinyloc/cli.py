@@ -365,7 +365,10 @@ def reference(
     apart = references.disagreements(table)
     for line in apart:
         typer.echo(line, err=True)
-    typer.echo(f"{len(table)} of {len(folders)} results have a reference, {len(apart)} of them disagree with it")
+    known = len({(folder.parts[-3], folder.parts[-2]) for folder in folders})
+    typer.echo(f"{len(table)} of {known} results have a reference, {len(apart)} of them disagree with it")
+    for dataset in references.other_data(table):
+        typer.echo(f"{dataset}: not compared, because the reference is of other data (their fingerprints differ)")
     raise typer.Exit(1 if apart else 0)
 
 
@@ -399,7 +402,7 @@ def estimate(
     kept = effort.read(study.config.name)
     samples = {f"{name} here": effort.rates(_study(name, None, None)) for name in seen or ["quick"]}
     samples |= {"sample here": measured, "the authors' sample": kept.rates}
-    asked = study.config, effort.sizes_of(study, kept.sizes), samples
+    asked = study.config, effort.sizes_of(study, kept.sizes, prepare=True), samples
     typer.echo(f"{effort.frame(*asked).to_string()}\n\n{effort.in_words(*asked)}")
 
 

@@ -186,7 +186,7 @@ def in_words(config: Config, sizes: Mapping[str, Sizes], samples: Mapping[str, S
     if not tables:
         return f"Nothing was measured yet that could say what the profile {config.name} takes."
     left_out = [name for name in config.datasets if name not in sizes]
-    data = ", ".join(sizes) + (f" (without {', '.join(left_out)}, which is not here)" if left_out else "")
+    data = ", ".join(sizes) + (f" (without {', '.join(left_out)}: not here)" if left_out else "")
     lines = [f"- by {name}: {_walls(config, found)}" for name, found in tables.items()]
     return "\n".join([f"Data: {data}; {len(config.seeds)} seeds. Wall time, with the most epochs:", "", *lines])
 
@@ -206,16 +206,18 @@ def _range(low: float, high: float) -> str:
     return ends[0] if ends[0] == ends[1] else " – ".join(ends)
 
 
-def sizes_of(study: Any, kept: Mapping[str, Sizes]) -> dict[str, Sizes]:
-    """Sizes of the data sets of a study: of simulated houses by their settings, of others as they are here or were
-    `kept`. A data set that is neither is not among them."""
+def sizes_of(study: Any, kept: Mapping[str, Sizes], prepare: bool = False) -> dict[str, Sizes]:
+    """Sizes of the data sets of a study: of simulated houses by their settings, of others as they were `kept`.
+
+    prepare: read or simulate those that were not kept; without, and where data are not here, they are left out.
+    """
     found = {}
     for name, data in study.config.datasets.items():
         if isinstance(data, HouseData):
             found[name] = Sizes.of_house(data, study.config)
         elif name in kept:
             found[name] = kept[name]
-        elif name not in study.absent:
+        elif prepare and name not in study.absent:
             found[name] = Sizes.of(study.prepared(name))
     return found
 
@@ -232,7 +234,7 @@ def write(path: Path, study: Any, known: Sequence[Rate]) -> None:
         {
             "format": FORMAT,
             "rates": [asdict(rate) for rate in known],
-            "sizes": {name: sizes.to_dict() for name, sizes in sizes_of(study, {}).items()},
+            "sizes": {name: sizes.to_dict() for name, sizes in sizes_of(study, {}, prepare=True).items()},
             "provenance": {**provenance.record(), "processor": provenance.processor()},
         },
     )

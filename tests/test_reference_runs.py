@@ -19,7 +19,7 @@ from tinyloc.files import REPOSITORY
 from tinyloc.report import reference
 from tinyloc.study import Study
 
-KEPT = sorted(p for p in (REPOSITORY / "reference").glob("*/*/*.json"))  # effort/ is one level less deep
+KEPT = sorted((REPOSITORY / "reference").glob("*/*/*.json"))  # those of reference/effort are one level higher
 
 
 @pytest.fixture(scope="module")

@@ -59,6 +59,7 @@ class Found:
     scores: Scores
     inputs: list[Path]
     origin: str  # one sentence
+    agreement: str = ""  # Markdown: how a run on this machine stands to the reference run
 
 
 def found(run: Path, profile: str = "ablation") -> Found:
@@ -67,7 +68,8 @@ def found(run: Path, profile: str = "ablation") -> Found:
     if mine:
         seeds = min(map(len, comparison.group(mine).values()))
         origin = f"These numbers come from a run on this machine ({_seeds(seeds)})."
-        return Found(of_folders(mine), results.score_files(mine), origin)
+        agreement = reference.verdict(reference.beside(mine, reference.read(profile)))
+        return Found(of_folders(mine), results.score_files(mine), origin, agreement)
     files = sorted(reference.folder_of(profile).rglob("*.json"))
     if files:
         kept = [read_json(path) for path in files]

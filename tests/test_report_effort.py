@@ -124,15 +124,24 @@ def test_the_nearest_rate_counts() -> None:
     itself = Rate("fit", work.like, 1.05 * work.macs, work.batch, 1.0)
     dearer = replace(itself, seconds=2.0)
     family = replace(itself, like=("mdcsa", "other", ""), seconds=3.0)
-    wide = replace(family, macs=100 * work.macs, seconds=4.0)
     other = replace(itself, like=("gru", "other", ""), seconds=5.0)
     baseline = Rate("fit", ("forest", "", ""), 0, 0, 6.0)
-    known = [baseline, other, wide, family, itself, dearer]
-    expected = [(dearer, "itself"), (itself, "itself"), (family, "its family"), (wide, "its family"), (other, "others")]
+    known = [baseline, other, family, itself, dearer]
+    expected = [(dearer, "itself"), (itself, "itself"), (family, "its family"), (other, "others")]
     for rate, whose in expected:
         assert effort.match(known, work) == (rate, whose)
         known.remove(rate)
     assert effort.match(known, work) is None
+
+
+def test_sizes_of_a_family_lie_on_a_line() -> None:
+    """Seconds a window = 3 + 2 per MAC, whatever the size; a lone size is taken in proportion."""
+    work = replace(of("fit", "student"), macs=1000.0)
+    known = [Rate("fit", ("mdcsa", str(macs), ""), macs, 16, 3 / macs + 2) for macs in (10.0, 40.0, 90.0)]
+    assert effort.match(known, work)[0].seconds == pytest.approx(3 / 1000 + 2)
+    assert effort.match(known[:1], work)[0].seconds == known[0].seconds
+    falling = [replace(known[0], seconds=9.0), replace(known[1], seconds=1.0)]  # no time is less than none
+    assert effort.match(falling, work)[0].seconds > 0
 
 
 def test_no_number_of_cores_is_faster_than_teacher_and_student(study: Study) -> None:

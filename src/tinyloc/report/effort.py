@@ -2,8 +2,10 @@
 
 Work (`report.workload`) times a *rate*, core-seconds for a unit of work, which every finished stage leaves behind:
 
-- a network's fit: seconds for 1e9 multiply-accumulates. The rate is that of the network itself, of the nearest in size
-  of its family, or, where the family was never trained, of the nearest network of any;
+- a network's fit: seconds for 1e9 multiply-accumulates. The rate is that of the network itself. Where it was never
+  trained, it is that of its family: a straight line through the seconds of a window of its sizes (calling a hundred
+  small operations takes time however small they are, so that a wider network does more in a second), or the one size
+  that there is; or else that of the nearest network of any family;
 - a baseline's fit: seconds a window, of the same settings, or of the same family;
 - exports, robustness: seconds an answer; boards: seconds a run; of the same family and kind, or of another kind.
 
@@ -12,12 +14,14 @@ it: preparing data, starting Python for every stage, and the notebooks.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import log
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from scipy.optimize import nnls
 
 from tinyloc import provenance
 from tinyloc.config import Config, HouseData
@@ -93,7 +97,20 @@ def match(known: Iterable[Rate], work: Work) -> tuple[Rate, str] | None:
     if not near:
         return None
     (strangeness, _), rate = min(near, key=lambda pair: (pair[0], -pair[1].seconds))
+    if strangeness == 1 and rate.macs:
+        rate = _along_sizes([r for (strange, _), r in near if strange <= 1], rate, work.macs)
     return rate, (MEASURED, SAME_FAMILY, OTHER)[strangeness]
+
+
+def _along_sizes(family: Sequence[Rate], nearest: Rate, macs: float) -> Rate:
+    """What a family's rate comes to at another size; that of the nearest where there is one size alone."""
+    sizes = np.array([rate.macs for rate in family])
+    if np.ptp(sizes) == 0:
+        return nearest
+    window = np.array([rate.seconds for rate in family]) * sizes
+    # relative errors count, or the largest network would decide alone
+    (fixed, each), _ = nnls(np.column_stack([np.ones_like(sizes), sizes]) / window[:, None], np.ones(len(sizes)))
+    return replace(nearest, macs=macs, seconds=float(fixed / macs + each))
 
 
 def _distance(rate: Rate, work: Work) -> tuple[int, float] | None:

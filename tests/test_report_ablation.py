@@ -97,6 +97,9 @@ def test_a_run_on_this_machine_goes_before_the_reference_and_either_before_nothi
     theirs = ablation.found(tmp_path / "elsewhere")
     assert theirs.scores["shib", "plain"]["1"] == 0.5 and theirs.agreement == ""
     assert "reference run (2 seeds a student, commit abc)" in theirs.origin
+    other = tmp_path / "reference" / "ablation" / "house" / "plain.json"
+    write_json(other, {**kept, "dataset": "house", "seeds": [0]})
+    assert "(seeds a student: 1 in house, 2 in shib, commit abc)" in ablation.found(tmp_path / "elsewhere").origin
     for folder in folders:
         write_json(folder / "config.json", {"fingerprint": "one"})
     ours = ablation.found(tmp_path)

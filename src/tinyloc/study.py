@@ -2,8 +2,9 @@
 
 Every stage writes a folder under `build/<profile>/` with a `config.json` that holds a *key*: a digest of the
 configuration that matters, the code that matters, the data, and the keys of the stages before it. A stage whose
-folder holds the right key returns at once; anything else is computed again. The notebooks, the command line and the
-workflow all go through here, so that a chapter run alone and the whole study give the same files.
+folder holds the right key returns at once, before the libraries that would compute it are imported; anything else is
+computed again. The notebooks, the command line and the workflow all go through here, so that a chapter run alone and
+the whole study give the same files.
 """
 
 import json
@@ -181,8 +182,6 @@ class Study:
     # ── training ─────────────────────────────────────────────────────────────────────────────────
     def fit(self, dataset: str, model: str, seed: int) -> Path:
         """Train `model` on every fold and score it on the folds' test rows; a distilled one needs its teacher first."""
-        from tinyloc.training.run import train_fold
-
         settings = self._model(model)
         distillation = getattr(settings, "distillation", None)
         teachers = [self.fit(dataset, *run) for run in distillation.runs(seed)] if distillation else []
@@ -191,6 +190,8 @@ class Study:
         key = self._fit_key(dataset, model, seed, data, teachers)
         if _is_current(folder, key):
             return folder
+        from tinyloc.training.run import train_fold
+
         sweep(folder)
         prepared = self.prepared(dataset)
         # Everything that decides a fold's weights: a half-trained fold of another making must not be resumed.
@@ -250,8 +251,6 @@ class Study:
     # ── robustness ───────────────────────────────────────────────────────────────────────────────
     def robustness(self, dataset: str, model: str, seed: int) -> Path:
         """`model` under every condition of the configuration's `robustness`: `robustness.json` beside its metrics."""
-        from tinyloc.evaluation import conditions, robustness
-
         inputs = self.robustness_inputs(model)
         trained = self._at_lengths(dataset, model, seed)
         folder = trained[self.config.windows.length]
@@ -260,6 +259,8 @@ class Study:
         key = _digest({**inputs, "trained": keys})
         if path.is_file() and read_json(path).get("key") == key:
             return path
+        from tinyloc.evaluation import conditions, robustness
+
         prepared = self.prepared(dataset)
         asked = conditions.conditions(self.config.robustness, prepared.gateways)
         names = [fold.name for fold in prepared.folds]
@@ -322,14 +323,14 @@ class Study:
     # ── export ───────────────────────────────────────────────────────────────────────────────────
     def export(self, dataset: str, model: str, kind: str, seed: int) -> Path:
         """`model` as `.tflite` of `kind`, run in TFLite Micro over the same test rows as its original."""
-        from tinyloc.export.run import export_fold
-
         inputs = self.export_inputs(model, kind)
         trained = self.fit(dataset, model, seed)
         folder = self._folder(dataset, f"{model}.{kind}", seed)
         key = _digest({**inputs, "trained": read_json(trained / "config.json")["key"]})
         if _is_current(folder, key):
             return folder
+        from tinyloc.export.run import export_fold
+
         prepared = self.prepared(dataset)
         jobs = [
             (
@@ -405,8 +406,6 @@ class Study:
     # ── device ───────────────────────────────────────────────────────────────────────────────────
     def on_device(self, dataset: str, model: str, kind: str, seed: int, board: str | None = None) -> Path:
         """The first fold's `.tflite`, compiled to C and run in QEMU within its RAM: `device-<board>.json`."""
-        from tinyloc.device.runner import run_model
-
         entry = self._device(model, kind, board)
         exported = self.export(dataset, model, kind, seed)
         fold = self.prepared(dataset).folds[0].name
@@ -420,6 +419,8 @@ class Study:
         )
         if path.is_file() and read_json(path).get("key") == key:
             return path
+        from tinyloc.device.runner import run_model
+
         source = exported / f"fold-{fold}"
         clock = Clock(exported / f"timing-device-{entry.board}.json", key, workers=1)
         report, spent = costed(

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.signal import lfilter
-from scipy.spatial.transform import Rotation
 
 from tinyloc.data.house import House, Room, Spot
 
@@ -135,6 +133,8 @@ class _Diary:
             self.now += seconds
 
     def life(self) -> Life:
+        from scipy.spatial.transform import Rotation  # slow to import, as lfilter is
+
         self._write(0.0, "standing", np.array(GRAVITY["standing"]), 0.0, 0.0)
         axis = self.rng.standard_normal(3)
         turn = self.rng.normal(0, MOUNTING_RAD) * axis / np.linalg.norm(axis)
@@ -258,4 +258,6 @@ def _gait(life: Life, time: np.ndarray, leg: np.ndarray) -> np.ndarray:
 def _wander(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """Low-pass noise of unit variance along the first axis."""
     stays = np.exp(-2 * np.pi * RESTLESS_HZ / SAMPLE_HZ)
+    from scipy.signal import lfilter  # half a second, which commands that simulate nothing need not wait
+
     return lfilter([np.sqrt(1 - stays**2)], [1, -stays], rng.standard_normal(shape), axis=0)

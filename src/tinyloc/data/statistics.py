@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.signal import periodogram
 
 from tinyloc.config import Features
 from tinyloc.data.features import Steps, all_steps, stacked
@@ -144,5 +143,7 @@ def _unbroken(number: np.ndarray, activity: np.ndarray) -> np.ndarray:
 
 def _spectrum(pieces: np.ndarray, rate: float) -> Spectrum:
     """pieces: [N, samples, 3] g, sampled at `rate` Hz."""
+    from scipy.signal import periodogram  # half a second, which reports without a spectrum need not wait
+
     frequency, density = periodogram(pieces, rate, window="hann", detrend="linear", axis=1)
     return Spectrum(frequency, density.sum(-1).mean(0), len(pieces))

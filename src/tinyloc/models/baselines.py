@@ -3,14 +3,18 @@
 They see a window as one row of numbers: `summary`, the mean and standard deviation of every column over the steps,
 or `steps`, all steps side by side. Fitting them chooses nothing by a validation score, so they may be fitted on
 training and validation windows together.
+
+scikit-learn takes a second to import, which whoever trains a network need not wait: each constructor imports its own.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from sklearn.base import ClassifierMixin
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-from sklearn.neighbors import KNeighborsClassifier
 
 from tinyloc.data.windows import Windows
+
+if TYPE_CHECKING:
+    from sklearn.base import ClassifierMixin
 
 
 def summary(x: np.ndarray) -> np.ndarray:
@@ -29,7 +33,7 @@ FEATURES = {"summary": summary, "steps": steps}
 class Tabular:
     """A classifier of scikit-learn on RSSI and acceleration of whole windows."""
 
-    def __init__(self, classifier: ClassifierMixin, features: str):
+    def __init__(self, classifier: "ClassifierMixin", features: str):
         self.classifier, self.features = classifier, FEATURES[features]
 
     def fit(self, windows: Windows) -> "Tabular":
@@ -48,6 +52,8 @@ class Forest(Tabular):
     """Random forest (Breiman, 2001)."""
 
     def __init__(self, trees: int, seed: int, features: str = "summary"):
+        from sklearn.ensemble import RandomForestClassifier
+
         super().__init__(RandomForestClassifier(trees, random_state=seed, n_jobs=1), features)
 
 
@@ -56,6 +62,8 @@ class Boosting(Tabular):
 
     def __init__(self, iterations: int, learning_rate: float, leaves: int, seed: int, features: str = "summary"):
         """iterations: trees a room. leaves: of each tree, at most."""
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
         classifier = HistGradientBoostingClassifier(
             max_iter=iterations,
             learning_rate=learning_rate,
@@ -70,6 +78,8 @@ class Neighbours(Tabular):
     """k nearest neighbours in signal space (Bahl and Padmanabhan, RADAR, 2000): RSSI alone."""
 
     def __init__(self, k: int):
+        from sklearn.neighbors import KNeighborsClassifier
+
         super().__init__(KNeighborsClassifier(k, n_jobs=1), "summary")
 
     def _rows(self, windows: Windows) -> np.ndarray:

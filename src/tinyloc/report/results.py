@@ -264,8 +264,10 @@ def _gather(
     of: Callable[[Path], Key] = Key.of,
     columns: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """columns: what a table without a row has to have all the same."""
+    """columns: what a table without a row has to have all the same. The rows of a data set come together."""
     found = [{**vars(of(path)), **row} for path in paths for row in rows(path)]
+    named = list(dict.fromkeys(row["dataset"] for row in found))
+    found.sort(key=lambda row: named.index(row["dataset"]))
     return pd.DataFrame(found) if found else pd.DataFrame(columns=["dataset", "entry", "seed", *columns])
 
 

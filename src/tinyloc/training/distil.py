@@ -106,7 +106,7 @@ class Marginals(_Target):
 
 
 class PathDistribution(_Target):
-    """The distribution over all R^T paths: KL(teacher || student), exactly.
+    """The distribution over all paths of rooms: KL(teacher || student), exactly.
 
     The student's energies are a sum over steps and moves, so their mean under the teacher needs only the teacher's
     marginals and moves (X. Wang et al., "Structural knowledge distillation: tractably distilling information for

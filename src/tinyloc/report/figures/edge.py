@@ -168,8 +168,8 @@ def accuracy_against_ram(points: pd.DataFrame, references: pd.DataFrame) -> Figu
 
 
 def _ram_legend(ax: Axes, ink: Mapping[str, str], shape: Mapping[str, str]) -> list[Artist]:
-    """Colour: the model; marker: what is counted; filled: int8; lines: the references already in `ax`."""
+    """Colour: the model; marker: what is counted; filled: integers; lines: the references already in `ax`."""
     handles = [Patch(color=colour, label=name) for name, colour in ink.items()]
     handles += [Line2D([], [], marker=m, ls="", color=GREY, mfc="white", ms=7, label=way) for way, m in shape.items()]
-    handles.append(Line2D([], [], marker="o", ls="", color=GREY, ms=7, label="filled: int8, hollow: float32"))
+    handles.append(Line2D([], [], marker="o", ls="", color=GREY, ms=7, label="filled: integers, hollow: floats"))
     return handles + [line for line in ax.get_lines() if str(line.get_label()).endswith("(no RAM figure)")]

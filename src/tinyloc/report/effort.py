@@ -204,7 +204,7 @@ def in_words(config: Config, sizes: Mapping[str, Sizes], samples: Mapping[str, S
         return f"Nothing was measured yet that could say what the profile {config.name} takes."
     left_out = [name for name in config.datasets if name not in sizes]
     data = ", ".join(sizes) + (f" (without {', '.join(left_out)}: not here)" if left_out else "")
-    lines = [f"- by {name}: {_walls(config, found)}" for name, found in tables.items()]
+    lines = [f"- {name}: {_walls(config, found)}" for name, found in tables.items()]
     return "\n".join([f"Data: {data}; {len(config.seeds)} seeds. Wall time, with the most epochs:", "", *lines])
 
 

@@ -62,6 +62,8 @@ def check(tmp_path: Path, text: str | bytes, *options: str) -> subprocess.Comple
         ["compile"],
         ["run"],
         ["reproduce"],
+        ["estimate"],
+        ["reference"],
     ],
     ids=" ".join,
 )

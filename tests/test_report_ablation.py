@@ -86,18 +86,24 @@ def test_a_run_on_this_machine_goes_before_the_reference_and_either_before_nothi
     monkeypatch.setattr(reference, "shipped", lambda folder: tmp_path / folder)
     nothing = ablation.found(tmp_path / "elsewhere")
     assert nothing.scores == {} and "not computed" in nothing.origin
-    kept = {"dataset": "shib", "entry": "plain", "seeds": [0, 1], "macro_f1_by_unit": {"1": 0.5}}
-    kept["provenance"] = {"commit": "abc"}
+    plain = comparison.units_of([folders[0]]).by_unit()
+    kept = {
+        **{"format": 1, "dataset": "shib", "entry": "plain", "seeds": [0, 1], "fingerprint": "one"},
+        "macro_f1": {"mean": plain.mean(), "low": plain.min(), "high": plain.max()},
+        "macro_f1_by_unit": {"1": 0.5},
+        "provenance": {"commit": "abc"},
+    }
     write_json(tmp_path / "reference" / "ablation" / "shib" / "plain.json", kept)
     theirs = ablation.found(tmp_path / "elsewhere")
-    assert (
-        theirs.scores["shib", "plain"]["1"] == 0.5 and "reference run (2 seeds a student, commit abc)" in theirs.origin
-    )
+    assert theirs.scores["shib", "plain"]["1"] == 0.5 and theirs.agreement == ""
+    assert "reference run (2 seeds a student, commit abc)" in theirs.origin
+    other = tmp_path / "reference" / "ablation" / "house" / "plain.json"
+    write_json(other, {**kept, "dataset": "house", "seeds": [0]})
+    assert "(seeds a student: 1 in house, 2 in shib, commit abc)" in ablation.found(tmp_path / "elsewhere").origin
     for folder in folders:
-        write_json(folder / "config.json", {})
+        write_json(folder / "config.json", {"fingerprint": "one"})
     ours = ablation.found(tmp_path)
-    assert (
-        set(ours.scores) == {("shib", "plain"), ("shib", "taught")}
-        and "this machine (one seed a student)" in ours.origin
-    )
+    assert set(ours.scores) == {("shib", "plain"), ("shib", "taught")}
+    assert "this machine (one seed a student)" in ours.origin
+    assert "Of 1 results of the same data, 1 agree" in ours.agreement
     assert folders[0] / "metrics.json" in ours.inputs

@@ -1,9 +1,11 @@
 """Tables and sentences: the right number in the right cell, rounded once, nothing said that was not computed."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
-from report_tree import write_device, write_export, write_result
+from report_tree import ROOMS, write_device, write_export, write_result
 
 from tinyloc.config import Training
 from tinyloc.data.statistics import MOVING, STILL, Spectrum, Statistics
@@ -133,7 +135,7 @@ def test_the_results_table_has_every_entry_and_says_what_is_counted(run):
 def test_a_difference_says_whether_it_may_be_chance(tmp_path):
     folders = [write_result(tmp_path, "shib", "good", 0.99), write_result(tmp_path, "shib", "bad", 0.7)]
     sure = words.difference(comparison.compare(folders, "bad", "good"))
-    assert "good is" in sure and "better than bad" in sure and "over 4 units" in sure
+    assert "good is" in sure and "ahead of bad" in sure and "better" not in sure and "over 4 units" in sure
     assert "does not contain zero" in sure
     mixed = {"1-1": 0.9, "2-1": 0.99, "2-2": 0.99, "3-1": 0.99, "4-1": 1.0}
     folders.append(write_result(tmp_path, "shib", "mixed", mixed))
@@ -143,8 +145,32 @@ def test_a_difference_says_whether_it_may_be_chance(tmp_path):
     assert "same and good score the same in every unit" in words.difference(comparison.compare(folders, "same", "good"))
 
 
-def test_the_best_entry_is_named(run):
-    assert "- **house**: the best of them is student" in words.best(comparison.summary(run[0]))
+def test_the_highest_score_is_named_and_not_called_better(run):
+    said = words.highest(comparison.summary(run[0]))
+    assert "- **house**: student" in said and "scores highest" in said and "best" not in said
+
+
+def test_the_f1_of_every_room_stands_with_its_interval(tmp_path):
+    """Where every fold visits all rooms, the mean over rooms is the macro F1."""
+    folders = [write_result(tmp_path, "shib", "good", {"1-1": 0.9, "2-1": 0.9, "2-2": 0.8, "3-1": 1.0, "4-1": 0.7})]
+    found = comparison.by_room(folders)
+    assert found["room"].tolist() == list(ROOMS) and (found["low"] < found["f1"]).all()
+    assert (found["f1"] < found["high"]).all()
+    assert np.isclose(found["f1"].mean(), comparison.summary(folders)["macro_f1"].iloc[0])
+    table = tables.rooms(found)
+    assert list(table) == ["data set", "room", "good"] and len(table) == 3 and "–" in table["good"].iloc[0]
+
+
+def test_a_room_that_nobody_enters_has_no_f1(tmp_path):
+    folder = write_result(tmp_path, "house", "good", 1.0)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["rooms"] = [*ROOMS, "cellar"]
+    for scores in metrics["folds"].values():
+        scores["confusion"] = np.pad(scores["confusion"], (0, 1)).tolist()
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    found = comparison.by_room([folder]).set_index("room")
+    assert np.isnan(found.loc["cellar", "f1"]) and found.loc["hall", "f1"] == 1.0
+    assert tables.rooms(found.reset_index()).set_index("room").loc["cellar", "good"] == "–"
 
 
 def test_the_cost_of_quantisation_compares_like_with_like(run):

@@ -396,8 +396,45 @@ def reference(
     apart = references.disagreements(table)
     for line in apart:
         typer.echo(line, err=True)
-    typer.echo(f"{len(table)} of {len(folders)} results have a reference, {len(apart)} of them disagree with it")
+    known = len({(folder.parts[-3], folder.parts[-2]) for folder in folders})
+    typer.echo(f"{len(table)} of {known} results have a reference, {len(apart)} of them disagree with it")
+    for dataset in references.other_data(table):
+        typer.echo(f"{dataset}: not compared, because the reference is of other data (their fingerprints differ)")
     raise typer.Exit(1 if apart else 0)
+
+
+@app.command()
+def estimate(
+    config: ConfigOption = "paper",
+    root: RootOption = None,
+    seen: Annotated[
+        list[str] | None, typer.Option("--from", help="Finished profiles to reckon from (default: quick).")
+    ] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="First run one epoch of every model on one data set: minutes.")
+    ] = False,
+    write: Annotated[Path | None, typer.Option("--write", help="Keep what was measured in this file.")] = None,
+) -> None:
+    """Say what a profile would take, in core-hours and on many cores, from what finished stages took."""
+    from tinyloc.report import effort
+    from tinyloc.report.workload import sample
+    from tinyloc.study import Study
+
+    study = _study(config, root, None)
+    cut = Study(sample(study.config), study.root / "sample", workers=1)
+    if measure:
+        for stage, arguments in cut.everything():
+            stage(*arguments)
+    measured = effort.rates(cut)
+    if write:
+        if not measured:
+            raise InputError(f"{cut.root}: nothing measured; run `tinyloc estimate --config {config} --measure`")
+        effort.write(write, study, measured)
+    kept = effort.read(study.config.name)
+    samples = {f"{name} here": effort.rates(_study(name, None, None)) for name in seen or ["quick"]}
+    samples |= {"sample here": measured, "the authors' sample": kept.rates}
+    asked = study.config, effort.sizes_of(study, kept.sizes, prepare=True), samples
+    typer.echo(f"{effort.frame(*asked).to_string()}\n\n{effort.in_words(*asked)}")
 
 
 @contextmanager

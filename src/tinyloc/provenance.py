@@ -4,6 +4,7 @@ import platform
 import subprocess
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 
 from tinyloc import __version__
 from tinyloc.files import PACKAGE, sha256, shipped
@@ -36,6 +37,14 @@ def record() -> dict:
         "machine": f"{platform.system()} {platform.machine()}",
         "libraries": {name: metadata.version(name) for name in LIBRARIES},
     }
+
+
+def processor() -> str:
+    """The processor's name as the system gives it. No result depends on it, and how long one takes does."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or "unknown")
 
 
 def code_digest(*packages: str) -> str:

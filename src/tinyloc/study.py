@@ -9,7 +9,6 @@ the whole study give the same files.
 
 import json
 import os
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -26,6 +25,7 @@ from tinyloc.data.splits import Fold, folds
 from tinyloc.data.store import read_packets, read_steps, stamp, write_packets, write_steps
 from tinyloc.errors import InputError
 from tinyloc.files import REPOSITORY, read_json, sha256, sweep, write_json
+from tinyloc.timing import Clock, costed
 
 # What a stage's result depends on, in the library's own order. `config.py` is not among them: the configuration
 # itself is in every key, its defaults included.
@@ -213,15 +213,15 @@ class Study:
             )
             for fold in prepared.folds
         ]
-        began = time.perf_counter()
+        clock = Clock(folder / "timing.json", key, self.workers, resumes=True)
         rows = dict(
             zip(
                 [f.name for f in prepared.folds],
-                self._each(f"{dataset} · {model} · seed {seed}", jobs),
+                self._each(f"{dataset} · {model} · seed {seed}", jobs, clock),
                 strict=True,
             )
         )
-        self._finish(folder, key, prepared, rows, model, seed, began)
+        self._finish(folder, key, prepared, rows, model, seed)
         return folder
 
     def _fit_key(self, dataset: str, model: str, seed: int, data: Path, teachers: list[Path]) -> str:
@@ -282,7 +282,8 @@ class Study:
             )
             for fold in prepared.folds
         ]
-        answers = self._each(f"{dataset} · {model} · robustness · seed {seed}", jobs)
+        clock = Clock(folder / "timing-robustness.json", key, self.workers, resumes=True)
+        answers = self._each(f"{dataset} · {model} · robustness · seed {seed}", jobs, clock)
         found = conditions.summary([dict(zip(names, answers, strict=True))], asked, len(prepared.rooms))
         write_json(path, {"conditions": found, "key": key, "provenance": provenance.record()})
         return path
@@ -349,8 +350,8 @@ class Study:
             )
             for fold in prepared.folds
         ]
-        began = time.perf_counter()
-        results = self._each(f"{dataset} · {model}.{kind} · seed {seed}", jobs)
+        clock = Clock(folder / "timing.json", key, self.workers)
+        results = self._each(f"{dataset} · {model}.{kind} · seed {seed}", jobs, clock)
         names = [fold.name for fold in prepared.folds]
         write_json(
             folder / "export.json",
@@ -362,7 +363,7 @@ class Study:
         )
         rows = {n: r.rows for n, r in zip(names, results, strict=True)}
         self._cards(folder, trained, prepared, results, model, kind, seed)
-        self._finish(folder, key, prepared, rows, model, seed, began)
+        self._finish(folder, key, prepared, rows, model, seed)
         return folder
 
     def _cards(
@@ -421,13 +422,16 @@ class Study:
         from tinyloc.device.runner import run_model
 
         source = exported / f"fold-{fold}"
-        report = run_model(
+        clock = Clock(exported / f"timing-device-{entry.board}.json", key, workers=1)
+        report, spent = costed(
+            run_model,
             source / "model.tflite",
             source / "windows.npz",
             board=entry.board,
             ram=entry.ram_kb * 1024,
             workdir=exported / f"device-{entry.board}",
         )
+        clock.add(spent)
         _require_agreement(path, report, exact=kind in configuration.INTEGER_KINDS)
         write_json(path, {**report, "fold": fold, "key": key, "provenance": provenance.record()})
         return path
@@ -470,9 +474,7 @@ class Study:
     def _folder(self, dataset: str, model: str, seed: int) -> Path:
         return self.root / "results" / dataset / model / f"seed{seed}"
 
-    def _finish(
-        self, folder: Path, key: str, prepared: Prepared, rows: dict, model: str, seed: int, began: float
-    ) -> None:
+    def _finish(self, folder: Path, key: str, prepared: Prepared, rows: dict, model: str, seed: int) -> None:
         from tinyloc.evaluation.metrics import evaluate
         from tinyloc.training.predictions import write_predictions
 
@@ -482,10 +484,6 @@ class Study:
         write_json(
             folder / "metrics.json",
             {**metrics, "parameters": parameters.pop() if len(parameters) == 1 else None},
-        )
-        write_json(
-            folder / "timing.json",
-            {"seconds": round(time.perf_counter() - began, 2), "workers": self.workers},
         )
         self._record(
             folder,
@@ -502,8 +500,8 @@ class Study:
         """The stage's last file: with it in place, the stage is done."""
         write_json(folder / "config.json", {"key": key, **what, "provenance": provenance.record()})
 
-    def _each(self, title: str, jobs: list[tuple[Callable, dict]]) -> list:
-        """Run the jobs in processes of their own, in order of their list, with a progress bar."""
+    def _each(self, title: str, jobs: list[tuple[Callable, dict]], clock: Clock) -> list:
+        """Run the jobs in processes of their own, in order of their list, with a progress bar; `clock` adds them up."""
         from joblib import Parallel, delayed
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -514,7 +512,8 @@ class Study:
             task = bar.add_task(title, total=len(jobs))
             parallel = Parallel(n_jobs=min(self.workers, len(jobs)), return_as="generator")
             results = []
-            for result in parallel(delayed(function)(**arguments) for function, arguments in jobs):
+            for result, spent in parallel(delayed(costed)(function, **arguments) for function, arguments in jobs):
+                clock.add(spent)
                 results.append(result)
                 bar.advance(task)
         return results

@@ -65,7 +65,12 @@ def cut(steps: Sequence[Steps], length: int, hop: int) -> Windows:
 
 def longest_run(steps: Sequence[Steps]) -> int:
     """Steps of the longest stretch without a gap; no window can be longer."""
-    return max((int(np.bincount(_run(s)).max()) for s in steps if len(s)), default=0)
+    return max((int(run) for s in steps for run in runs(s)), default=0)
+
+
+def runs(steps: Steps) -> np.ndarray:
+    """Steps of every stretch without a gap, in order [n] int64."""
+    return np.bincount(_run(steps)) if len(steps) else np.zeros(0, np.int64)
 
 
 def _run(steps: Steps) -> np.ndarray:

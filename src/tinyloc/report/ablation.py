@@ -59,27 +59,36 @@ class Found:
     scores: Scores
     inputs: list[Path]
     origin: str  # one sentence
+    agreement: str = ""  # Markdown: how a run on this machine stands to the reference run
 
 
 def found(run: Path, profile: str = "ablation") -> Found:
     """The run whose results lie in the folder `run`; where there is none, the reference run; where neither, nothing."""
     mine = [path.parent for path in sorted(run.glob("results/*/*/seed*/config.json"))]
     if mine:
-        seeds = min(map(len, comparison.group(mine).values()))
+        seeds = [(dataset, len(folders)) for (dataset, _), folders in comparison.group(mine).items()]
         origin = f"These numbers come from a run on this machine ({_seeds(seeds)})."
-        return Found(of_folders(mine), results.score_files(mine), origin)
+        agreement = reference.verdict(reference.beside(mine, reference.read(profile)))
+        return Found(of_folders(mine), results.score_files(mine), origin, agreement)
     files = sorted(reference.folder_of(profile).rglob("*.json"))
     if files:
         kept = [read_json(path) for path in files]
         commits = ", ".join(sorted({entry["provenance"]["commit"][:12] for entry in kept}))
-        seeds = _seeds(min(len(entry["seeds"]) for entry in kept))
+        seeds = _seeds([(entry["dataset"], len(entry["seeds"])) for entry in kept])
         origin = f"These numbers come from the authors' reference run ({seeds}, commit {commits})."
         return Found(of_references(files), files, origin)
     return Found({}, [], "The ablation was **not computed**: there is no run of it on this machine, and no reference.")
 
 
-def _seeds(number: int) -> str:
-    return "one seed a student" if number == 1 else f"{number} seeds a student"
+def _seeds(found: Iterable[tuple[str, int]]) -> str:
+    """How many seeds every student has at least, by data set where that differs; found: data sets, seeds of entries."""
+    fewest: dict[str, int] = {}
+    for dataset, number in found:
+        fewest[dataset] = min(number, fewest.get(dataset, number))
+    said = {dataset: "one seed" if number == 1 else f"{number} seeds" for dataset, number in fewest.items()}
+    if len(set(said.values())) == 1:
+        return f"{next(iter(said.values()))} a student"
+    return f"seeds a student: {', '.join(f'{number} in {dataset}' for dataset, number in fewest.items())}"
 
 
 def table(config: Config, scores: Scores) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from tinyloc.errors import InputError
@@ -124,6 +125,46 @@ def summary(folders: Iterable[Path]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def by_room(folders: Iterable[Path]) -> pd.DataFrame:
+    """One row a data set, entry and room: f1, low, high.
+
+    Of folds it is the mean over those where the room was visited or predicted, of recordings that of all together; NaN
+    for a room that was in none.
+    """
+    rows = []
+    for (dataset, entry), seeds in group(folders).items():
+        names = results.confusion(seeds[:1]).index
+        for room, f1, low, high in zip(names, *_rooms(units_of(seeds)), strict=True):
+            rows.append({"dataset": dataset, "entry": entry, "room": room, "f1": f1, "low": low, "high": high})
+    return pd.DataFrame(rows)
+
+
+def _rooms(units: statistics.Units) -> np.ndarray:
+    """F1 of every room, and the ends of its 95 % interval [3, R]."""
+    n_units, n_seeds = len(units.names), units.n_seeds
+    f1 = _room_scores(units, np.arange(n_units)[None], np.arange(n_seeds)[None])[0]
+    ends, known = np.full((2, len(f1)), np.nan), ~np.isnan(f1)
+    if n_units > 1:
+        drawn = _room_scores(units, *statistics.draws(n_units, n_seeds))[:, known]
+        ends[:, known] = np.nanquantile(drawn, ((1 - statistics.LEVEL) / 2, (1 + statistics.LEVEL) / 2), axis=0)
+    return np.vstack([f1, ends])
+
+
+def _room_scores(units: statistics.Units, drawn: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """F1 of every room [M, R] in resamples of units [M, U] and seeds [M, K]."""
+    if units.pooled:
+        return units.score(drawn, seeds[..., None], statistics.room_f1)
+    by_unit = _mean(statistics.room_f1(units.counts), 0)
+    return _mean(by_unit[drawn], 1)
+
+
+def _mean(values: np.ndarray, axis: int) -> np.ndarray:
+    """Of the values that are there; NaN where none is."""
+    known = ~np.isnan(values)
+    count = known.sum(axis)
+    return np.divide(np.where(known, values, 0).sum(axis), count, out=np.full(count.shape, np.nan), where=count > 0)
 
 
 def group(folders: Iterable[Path]) -> dict[tuple[str, str], list[Path]]:

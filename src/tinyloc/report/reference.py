@@ -14,7 +14,7 @@ import pandas as pd
 
 from tinyloc.errors import InputError
 from tinyloc.evaluation import statistics
-from tinyloc.files import read_json, shipped, write_json
+from tinyloc.files import read_json, sha256, shipped, write_json
 from tinyloc.report import comparison, results, tables
 
 FORMAT = 1
@@ -51,6 +51,12 @@ class Reference:
 def folder_of(profile: str) -> Path:
     """Where the references of a profile lie, or would."""
     return shipped("reference") / profile
+
+
+def digest() -> str:
+    """Of all references, so that the workflow shows new ones."""
+    files = sorted(shipped("reference").rglob("*.json"))
+    return sha256(*(path.read_bytes() for path in files))
 
 
 def write(folders: Iterable[Path], out: Path) -> list[Path]:
@@ -168,3 +174,23 @@ def disagreements(table: pd.DataFrame) -> list[str]:
         for _, row in table.iterrows()
         if row["agrees"] is False
     ]
+
+
+def other_data(table: pd.DataFrame) -> list[str]:
+    """The data sets of `beside` that are other data than the reference's, so that nothing was compared."""
+    return list(dict.fromkeys(table.loc[~table["same_data"].astype(bool), "dataset"]))
+
+
+def verdict(table: pd.DataFrame) -> str:
+    """Markdown: how many of the rows of `beside` agree, which do not, and what was not compared."""
+    if table.empty:
+        return "There is **no reference run** of this profile, so that nothing stands beside these results."
+    compared = table[table["same_data"].astype(bool)]
+    apart = disagreements(table)
+    lines = [f"Of {len(compared)} results of the same data, {len(compared) - len(apart)} agree with the reference run."]
+    lines += [f"- **{line}**" for line in apart]
+    lines += [
+        f"- **{dataset}** was not compared: its fingerprint is not the reference's, so these are other data."
+        for dataset in other_data(table)
+    ]
+    return "\n".join([lines[0], "", *lines[1:]])

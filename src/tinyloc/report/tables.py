@@ -64,6 +64,25 @@ def scores(summary: pd.DataFrame) -> pd.DataFrame:
     return table if summary["parameters"].notna().any() else table.drop(columns="parameters")
 
 
+def rooms(found: pd.DataFrame) -> pd.DataFrame:
+    """F1 room by room, a column a model; a dash for a room that nobody was in.
+
+    found: as `comparison.by_room` gives it.
+    """
+    cells = {
+        (row["dataset"], row["room"], row["entry"]): "–" if np.isnan(row["f1"]) else _room(row)
+        for _, row in found.iterrows()
+    }
+    entries = list(dict.fromkeys(found["entry"]))
+    places = list(dict.fromkeys((dataset, room) for dataset, room, _ in cells))
+    rows = [[*place, *(cells.get((*place, entry), "–") for entry in entries)] for place in places]
+    return pd.DataFrame(rows, columns=["data set", "room", *entries])
+
+
+def _room(row: pd.Series) -> str:
+    return with_interval(row.rename({"f1": "macro_f1"}))
+
+
 def recipe(models: Mapping[str, Training]) -> pd.DataFrame:
     """How networks are trained, a column each recipe, beside the study's own (the defaults of the configuration)."""
     alike: dict[str, list[str]] = {}

@@ -57,13 +57,13 @@ def _apart(measure: Measure, own: float, others: Sequence[float]) -> str:
     return f"{measure.name} ({measure.shown(own)} {measure.unit}; houses {houses})"
 
 
-def best(summary: pd.DataFrame) -> str:
-    """The best entry of each data set, by mean macro F1."""
+def highest(summary: pd.DataFrame) -> str:
+    """The entry of each data set with the highest mean macro F1, which need not be better than the others."""
     lines = []
     for dataset, part in summary.groupby("dataset", sort=False):
         row = part.loc[part["macro_f1"].idxmax()]
         lines.append(
-            f"- **{dataset}**: the best of them is {row['entry']}, with a macro F1 of {percent(row['macro_f1'])} %."
+            f"- **{dataset}**: {row['entry']} scores highest, with a macro F1 of {percent(row['macro_f1'])} %."
         )
     return "\n".join(lines)
 
@@ -79,7 +79,7 @@ def size(name: str, d: int, folds: pd.DataFrame) -> str:
 
 
 def difference(comparison: Comparison) -> str:
-    """What a paired comparison says, and whether it says anything."""
+    """By how much one is ahead of the other. Whether it is *better*, a test has to say: `trust.verdicts`."""
     ours, theirs = comparison.entry, comparison.against
     lines = []
     for _, row in comparison.intervals.iterrows():
@@ -201,8 +201,8 @@ def budget(runs: pd.DataFrame, bin_s: float) -> str:
 def _leads(difference: float, ours: str, theirs: str) -> str:
     if points(difference) == "0.0":
         return f"{ours} and {theirs} differ by less than a tenth of a point of macro F1"
-    better, worse = (ours, theirs) if difference > 0 else (theirs, ours)
-    return f"{better} is {points(abs(difference))[1:]} points of macro F1 better than {worse}"
+    first, second = (ours, theirs) if difference > 0 else (theirs, ours)
+    return f"{first} is {points(abs(difference))[1:]} points of macro F1 ahead of {second}"
 
 
 def _certainty(interval: pd.Series, units: int, comparison: Comparison) -> str:

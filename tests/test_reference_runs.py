@@ -1,0 +1,125 @@
+"""The committed references against results computed here and now: they agree, and one that was tampered with is told.
+
+A simulated house is the same data for everyone, so what disagrees with its reference is other code. The models that
+are fitted in a moment are computed on every run of the tests, networks on the slow ones. Where a change of the
+simulator or of a model was meant, take the references again: reference/README.md says how.
+"""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tinyloc.cli import app
+from tinyloc.files import REPOSITORY
+from tinyloc.report import reference
+from tinyloc.study import Study
+
+KEPT = sorted((REPOSITORY / "reference").glob("*/*/*.json"))  # those of reference/effort are one level higher
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return Study.open("quick", tmp_path_factory.mktemp("quick"), workers=1, progress=False)
+
+
+@pytest.fixture(scope="module")
+def fitted(study: Study) -> list[Path]:
+    return [study.fit("house", model, 0) for model in ("neighbours", "hmm")]
+
+
+def test_what_is_computed_here_agrees_with_the_committed_reference(fitted: list[Path]) -> None:
+    table = reference.beside(fitted, reference.read("quick"))
+    assert table["entry"].tolist() == ["neighbours", "hmm"]
+    assert table["same_data"].all(), "the simulated house is not the reference's any more; take the references again"
+    assert reference.disagreements(table) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["gru", "mamba", "student"])
+def test_a_network_that_is_trained_here_agrees_too(study: Study, model: str) -> None:
+    table = reference.beside([study.fit("house", model, 0)], reference.read("quick"))
+    assert table["same_data"].tolist() == [True] and reference.disagreements(table) == []
+
+
+def tampered(change: Callable[[dict], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """References of which each file went through `change`, in the place of the committed ones."""
+    shutil.copytree(REPOSITORY / "reference", tmp_path / "reference")
+    for path in (tmp_path / "reference" / "quick").rglob("*.json"):
+        kept = json.loads(path.read_text())
+        change(kept)
+        path.write_text(json.dumps(kept))
+    monkeypatch.setattr(reference, "shipped", lambda folder: tmp_path / folder)
+
+
+def compared(study: Study, *words: str) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["reference", "--config", "quick", "--root", str(study.root), *words])
+    return done.exit_code, done.output
+
+
+def test_the_command_finds_no_fault_with_an_honest_run(study: Study, fitted: list[Path]) -> None:
+    code, said = compared(study)
+    assert code == 0 and "2 of 2 results have a reference, 0 of them disagree" in said and "not compared" not in said
+
+
+def test_the_command_fails_on_a_reference_beyond_the_intervals(
+    study: Study, fitted: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def better(kept: dict) -> None:
+        kept["macro_f1"] = {name: value + 0.3 for name, value in kept["macro_f1"].items()}
+
+    tampered(better, tmp_path, monkeypatch)
+    code, said = compared(study)
+    assert code == 1 and "2 of them disagree" in said and "house/hmm: macro F1" in said
+    table = reference.beside(fitted, reference.read("quick"))
+    assert "Of 2 results of the same data, 0 agree" in reference.verdict(table)
+
+
+def test_other_data_are_not_compared_and_this_is_said(
+    study: Study, fitted: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def elsewhere(kept: dict) -> None:
+        kept["macro_f1"] = dict.fromkeys(kept["macro_f1"], 0.1)
+        kept["fingerprint"] = "0" * 64
+
+    tampered(elsewhere, tmp_path, monkeypatch)
+    code, said = compared(study)
+    assert code == 0 and "house: not compared, because the reference is of other data" in said
+    verdict = reference.verdict(reference.beside(fitted, reference.read("quick")))
+    assert "Of 0 results of the same data" in verdict and "**house** was not compared" in verdict
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: "-".join(path.parts[-3:]))
+def test_a_reference_says_what_made_it_and_holds_nothing_else(path: Path) -> None:
+    """Scores, a name a unit, and their making; small enough that no prediction fits in."""
+    kept = json.loads(path.read_text())
+    assert set(kept) == {
+        *("format", "dataset", "entry", "seeds", "macro_f1", "macro_f1_by_unit", "parameters", "seconds", "model"),
+        *("windows", "origin", "fingerprint", "provenance"),
+    }
+    assert path.stat().st_size < 5000 and len(kept["macro_f1_by_unit"]) <= 20
+    made = kept["provenance"]
+    assert not made["commit"].endswith("+changes") and made["commit"] != "unknown"
+    assert {"torch", "numpy"} <= set(made["libraries"]) and kept["seconds"] > 0
+
+
+def test_the_references_of_a_profile_come_from_one_commit_and_the_same_seeds() -> None:
+    for profile in {path.parts[-3] for path in KEPT}:
+        kept = [json.loads(path.read_text()) for path in KEPT if path.parts[-3] == profile]
+        assert len({entry["provenance"]["commit"] for entry in kept}) == 1, profile
+        for dataset in {entry["dataset"] for entry in kept}:
+            assert len({entry["fingerprint"] for entry in kept if entry["dataset"] == dataset}) == 1, profile
+
+
+def test_the_commits_that_made_the_references_are_in_the_history() -> None:
+    def git(*words: str) -> subprocess.CompletedProcess:
+        return subprocess.run(["git", *words], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+
+    if git("rev-parse", "--is-shallow-repository").stdout.strip() != "false":
+        pytest.skip("not a git repository with its history")
+    for commit in {json.loads(path.read_text())["provenance"]["commit"] for path in KEPT}:
+        assert git("merge-base", "--is-ancestor", commit, "HEAD").returncode == 0, commit

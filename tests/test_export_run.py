@@ -87,7 +87,10 @@ def export(path: Path, fold: Fold, kind: str, out: Path, seed: int = 0) -> Expor
 @pytest.fixture(scope="module")
 def exports(checkpoints, fold, tmp_path_factory) -> dict[tuple[str, str], tuple[Exported, Path]]:
     made = {}
-    kinds = {"mdcsa": ("float32", "dynamic", "int8", "int8-aware", "mixed", "int16x8"), "mamba": ("float32", "int16x8")}
+    kinds = {
+        "mdcsa": ("float32", "dynamic", "int8", "int8-aware", "mixed", "int16x8"),
+        "mamba": ("float32", "int8", "int16x8"),
+    }
     for name, kind in ((family, kind) for family, all_kinds in kinds.items() for kind in all_kinds):
         out = tmp_path_factory.mktemp(f"{name}-{kind}")
         made[name, kind] = export(checkpoints[name], fold, kind, out), out
@@ -166,7 +169,9 @@ def test_vectors_are_what_a_device_gets_and_gives(exports):
         assert tflm.run(arrays, reset)["scores"].tobytes() == expected.tobytes()
 
 
-@pytest.mark.parametrize(("name", "kind"), [("mdcsa", "mixed"), ("mdcsa", "int16x8"), ("mamba", "int16x8")])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("mdcsa", "mixed"), ("mdcsa", "int16x8"), ("mamba", "int8"), ("mamba", "int16x8")]
+)
 def test_the_compiled_export_gives_the_same_outputs_bit_for_bit(exports, name, kind, tmp_path):
     out = exports[name, kind][1]
     compile_model(out / "model.tflite", tmp_path / "c")

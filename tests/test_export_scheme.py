@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from tinyloc.aot import fixed_point
+from tinyloc.aot.quantise import quantize_multiplier
 from tinyloc.device.tflm import Tflm
 from tinyloc.errors import InputError
 from tinyloc.export import flatbuffer, noise, ranges
@@ -17,7 +19,7 @@ from tinyloc.export.passes import compacted
 from tinyloc.export.quantise import quantise
 from tinyloc.export.reach import Reach
 from tinyloc.export.scheme import INT8, INT16, MOST_BIAS, Ruler, Scheme, weight_scales
-from tinyloc.export.simulation import Simulation, fake_quantise
+from tinyloc.export.simulation import Simulation, fake_quantise, requantised
 from tinyloc.export.weights import decay, elu_plus_two, inverse, log1p_over, softplus
 
 some = settings(derandomize=True, deadline=None, max_examples=60)
@@ -62,6 +64,14 @@ def test_fake_quantisation_rounds_and_lets_the_gradient_through_within_the_ruler
     assert y.tolist() == [-2.0, -0.5, 0.0, 0.5, 2.0]
     y.sum().backward()
     assert x.grad.tolist() == [0, 1, 1, 1, 0]
+
+
+@some
+@given(st.lists(st.integers(-(2**24), 2**24), min_size=1, max_size=20), st.floats(2.0**-22, 40))
+def test_sums_are_brought_to_scale_as_the_compiler_has_it(sums, factor):
+    expected = [fixed_point.multiply(value, *quantize_multiplier(factor)) for value in sums]
+    found = requantised(torch.tensor(sums, dtype=torch.float64), torch.tensor([factor], dtype=torch.float64))
+    assert found.tolist() == expected
 
 
 def test_forms_without_exponentials():

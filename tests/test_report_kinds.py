@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from report_tree import write_export, write_result
 
-from tinyloc.report import comparison, kinds, reference
+from tinyloc.report import budget, comparison, kinds, ram, reference, results, tables
 
 
 def written(root: Path, entry: str, right: float, seed: int) -> Path:
@@ -57,6 +57,23 @@ def test_the_readers_own_run_stands_beside(folders: list[Path]) -> None:
     assert table.loc["int8", "minus original (points)"] == "+0.00 (+0.00 to +0.00)"
     words = kinds.words(kinds.table())
     assert "for 2 questions: `student.int8`. Not shown to be: `student.dynamic`." in words
+
+
+def test_a_kind_that_is_not_for_tflite_micro_has_no_arena(folders: list[Path], tmp_path: Path) -> None:
+    folder = written(tmp_path, "student.float16", 0.9, 0)
+    export = json.loads((folder / "export.json").read_text())
+    for entry in export["folds"].values():
+        entry["arena_bytes"] = entry["arena_reported"] = None
+    (folder / "export.json").write_text(json.dumps(export))
+    reference.write([*folders, folder], reference.folder_of(kinds.PROFILE))
+    table = kinds.shown(kinds.table(), pd.DataFrame()).set_index("kind")
+    assert table.loc["float16", "arena (KB)"] == "–" and table.loc["float16", "seeds"] == 1
+    memory = budget.shown(budget.memory(results.exports([folder]))).iloc[0]
+    assert memory["arena (KB)"] == memory["fits 64 KB, all in RAM"] == "–" and memory[".tflite (KB)"] != "–"
+    sizes = tables.exports(comparison.summary([folder]), results.exports([folder]))
+    assert sizes["arena (KB)"].tolist() == ["–"]
+    with_arena = ram.points(folders[:1], [folders[3], folder], [])
+    assert set(with_arena["entry"]) == {"student", "student.int8"}
 
 
 def test_without_references_there_is_a_row_for_the_page_and_a_sentence(

@@ -407,6 +407,8 @@ class Config(Strict):
         for i, device in enumerate(self.devices):
             if (device.model, device.kind) not in exported:
                 raise ValueError(f"devices.{i}: {device.model}.{device.kind} is not among the exports")
+            if device.kind == "float16":
+                raise ValueError(f"devices.{i}.kind: no microcontroller runs float16 weights; choose float32 or int8")
         return self
 
 

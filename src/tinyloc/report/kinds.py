@@ -47,7 +47,7 @@ def _row(kept: dict) -> dict:
         "low": score["low"],
         "high": score["high"],
         "tflite_bytes": export["tflite_bytes"],
-        "arena_bytes": export["arena_bytes"],
+        "arena_bytes": np.nan if export["arena_bytes"] is None else export["arena_bytes"],
         "difference": test.get("difference", np.nan),
         "difference_low": test.get("low", np.nan),
         "difference_high": test.get("high", np.nan),

@@ -97,7 +97,8 @@ def _export(seeds: Sequence[Path], originals: Sequence[Path]) -> dict:
     """Of an exported entry: what it takes, of folds and seeds the most, and what it costs against its original, tested
     over all folds and the seeds that both have. p values are of this one question, not corrected."""
     sizes = results.exports(seeds)
-    taken = {name: int(sizes[name].max()) for name in ("tflite_bytes", "arena_bytes")}
+    most = {name: sizes[name].max() for name in ("tflite_bytes", "arena_bytes")}
+    taken = {name: None if np.isnan(size) else int(size) for name, size in most.items()}
     trained = {results.Key.of(folder).seed: folder for folder in originals}
     both = [(folder, trained[seed]) for folder in seeds if (seed := results.Key.of(folder).seed) in trained]
     if not both:

@@ -5,6 +5,7 @@ float32, so it is exported and compared all the same, and everything that says w
 microcontroller.
 """
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,8 @@ class Desktop:
 
     def __init__(self, path: Path) -> None:
         """Raises InputError: TensorFlow Lite does not take the model at `path`, with its reason."""
-        with native_stderr():  # TensorFlow takes seconds to import, and talks
+        # TensorFlow takes seconds to import, talks, and points at its interpreter's successor
+        with native_stderr(), warnings.catch_warnings(action="ignore"):
             import tensorflow as tf
 
             try:

@@ -1,5 +1,6 @@
 """Paired tests against enumeration and textbook cases: the right p, the right correction, no verdict without proof."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -37,6 +38,16 @@ def test_the_p_of_folds_is_that_of_all_sign_flips():
     assert found.p == pytest.approx(expected)
     assert found.difference == pytest.approx(difference.mean())
     assert found.low < found.difference < found.high
+
+
+def test_one_row_in_hundred_thousands_is_no_difference():
+    """One fold alone differs, so that flips change the sign or nothing, but for the rounding of the sum."""
+    theirs = units(np.random.default_rng(4).uniform(0.7, 0.95, 8), n=20_000)
+    counts = theirs.counts.copy()
+    counts[0, 3] += [[1, -1, 0], [0, 0, 0], [0, 0, 0]]
+    found = paired.compare([replace(theirs, counts=counts)], [theirs])
+    assert 0 < found.difference < 1e-5 and found.p == 1
+    assert paired.verdict(found.difference, found.p, found.p_equivalent) == paired.EQUIVALENT
 
 
 def test_the_p_of_pooled_recordings_swaps_their_counts():

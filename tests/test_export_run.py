@@ -19,7 +19,7 @@ from tinyloc.data.windows import Scaler
 from tinyloc.device import host, windows
 from tinyloc.device.tflm import Tflm
 from tinyloc.errors import InputError
-from tinyloc.export import agreement, flatbuffer
+from tinyloc.export import agreement, desktop, flatbuffer
 from tinyloc.export.card import CARD, Making, leave
 from tinyloc.export.run import Exported, export_fold
 from tinyloc.files import read_json
@@ -87,7 +87,10 @@ def export(path: Path, fold: Fold, kind: str, out: Path, seed: int = 0) -> Expor
 @pytest.fixture(scope="module")
 def exports(checkpoints, fold, tmp_path_factory) -> dict[tuple[str, str], tuple[Exported, Path]]:
     made = {}
-    kinds = {"mdcsa": ("float32", "dynamic", "int8", "int8-aware", "mixed", "int16x8"), "mamba": ("float32", "int16x8")}
+    kinds = {
+        "mdcsa": ("float32", "dynamic", "int8", "int8-aware", "mixed", "int16x8"),
+        "mamba": ("float32", "int8", "int16x8"),
+    }
     for name, kind in ((family, kind) for family, all_kinds in kinds.items() for kind in all_kinds):
         out = tmp_path_factory.mktemp(f"{name}-{kind}")
         made[name, kind] = export(checkpoints[name], fold, kind, out), out
@@ -148,10 +151,27 @@ def test_trained_with_its_rounding_a_model_has_other_weights_and_the_same_rulers
     assert changed > 5
 
 
-def test_a_kind_that_tflite_micro_cannot_run_says_which_operator(checkpoints, fold, tmp_path):
+def test_a_kind_that_tflite_micro_cannot_run_says_which_operator(checkpoints, fold, tmp_path, monkeypatch):
+    monkeypatch.setattr(desktop, "runtime", lambda kind: desktop.MICRO)
     with pytest.raises(InputError, match=r"model\.tflite: TFLite Micro does not take this model: .*DEQUANTIZE"):
         export(checkpoints["mdcsa"], fold, "float16", tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["mdcsa", "mamba"])
+def test_weights_of_float16_are_compared_in_tensorflow_lite_and_said_not_to_be_for_a_microcontroller(
+    exports, checkpoints, fold, name, tmp_path
+):
+    exported = export(checkpoints[name], fold, "float16", tmp_path)
+    expected = predict_steps(checkpoint.load(checkpoints[name]), fold.test, WINDOWS)
+    assert (exported.rows.y_pred == expected.y_pred).mean() >= 0.99
+    assert 1e-6 < np.abs(exported.rows.scores - expected.scores).max() < 0.05
+    assert (exported.entry["runtime"], exported.entry["arena_bytes"]) == ("TensorFlow Lite", None)
+    assert exported.entry["weights_bytes"] < 0.9 * exports[name, "float32"][0].entry["weights_bytes"]
+    making = Making("a model", "float16", "c", "Random numbers.", "f00d", Features(), WINDOWS.length)
+    metrics = {"macro_f1": 1 / 3, "accuracy": 0.5, "n": 9}
+    leave(tmp_path, checkpoint.load(checkpoints[name]), making, exported.entry, metrics)
+    assert "does not run in TFLite Micro" in (tmp_path / CARD).read_text()
 
 
 def test_vectors_are_what_a_device_gets_and_gives(exports):
@@ -166,7 +186,9 @@ def test_vectors_are_what_a_device_gets_and_gives(exports):
         assert tflm.run(arrays, reset)["scores"].tobytes() == expected.tobytes()
 
 
-@pytest.mark.parametrize(("name", "kind"), [("mdcsa", "mixed"), ("mdcsa", "int16x8"), ("mamba", "int16x8")])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("mdcsa", "mixed"), ("mdcsa", "int16x8"), ("mamba", "int8"), ("mamba", "int16x8")]
+)
 def test_the_compiled_export_gives_the_same_outputs_bit_for_bit(exports, name, kind, tmp_path):
     out = exports[name, kind][1]
     compile_model(out / "model.tflite", tmp_path / "c")

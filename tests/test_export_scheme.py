@@ -5,7 +5,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
+from tinyloc.aot import fixed_point
+from tinyloc.aot.quantise import quantize_multiplier
 from tinyloc.device.tflm import Tflm
 from tinyloc.errors import InputError
 from tinyloc.export import flatbuffer, noise, ranges
@@ -14,9 +17,10 @@ from tinyloc.export.convert import float_graph
 from tinyloc.export.order import order_for_memory
 from tinyloc.export.passes import compacted
 from tinyloc.export.quantise import quantise
+from tinyloc.export.reach import Reach
 from tinyloc.export.scheme import INT8, INT16, MOST_BIAS, Ruler, Scheme, weight_scales
-from tinyloc.export.simulation import Simulation, fake_quantise
-from tinyloc.export.weights import decay, elu_plus_two, inverse, softplus
+from tinyloc.export.simulation import Simulation, fake_quantise, requantised
+from tinyloc.export.weights import decay, elu_plus_two, inverse, log1p_over, softplus
 
 some = settings(derandomize=True, deadline=None, max_examples=60)
 reals = st.floats(-1e3, 1e3, width=32)
@@ -62,6 +66,14 @@ def test_fake_quantisation_rounds_and_lets_the_gradient_through_within_the_ruler
     assert x.grad.tolist() == [0, 1, 1, 1, 0]
 
 
+@some
+@given(st.lists(st.integers(-(2**24), 2**24), min_size=1, max_size=20), st.floats(2.0**-22, 40))
+def test_sums_are_brought_to_scale_as_the_compiler_has_it(sums, factor):
+    expected = [fixed_point.multiply(value, *quantize_multiplier(factor)) for value in sums]
+    found = requantised(torch.tensor(sums, dtype=torch.float64), torch.tensor([factor], dtype=torch.float64))
+    assert found.tolist() == expected
+
+
 def test_forms_without_exponentials():
     import tensorflow as tf
 
@@ -70,6 +82,28 @@ def test_forms_without_exponentials():
     np.testing.assert_allclose(elu_plus_two(tf.constant(x)), np.where(x > 0, x, np.expm1(x)) + 2, atol=2e-6)
     np.testing.assert_allclose(decay(tf.constant(x[x >= 0])), np.exp(-x[x >= 0]), atol=1e-6)
     np.testing.assert_allclose(inverse(tf.constant([0.5, 2.0])), [2, 0.5], rtol=1e-6)
+
+
+@some
+@given(st.lists(st.floats(-9, 0.7), min_size=1, max_size=5))
+def test_softplus_behind_elu(v_most):
+    """As `twin_mamba` has it, from far below each channel's largest input up to that."""
+    rows = log1p_over(g := np.exp(v_most))
+    v = np.multiply.outer(np.linspace(1, 0, 50), np.full(len(v_most), -12.0)) + v_most
+    p = np.exp(v) / g
+    found = g * p * sum(row * p**power for power, row in enumerate(rows[::-1]))
+    np.testing.assert_allclose(found, np.logaddexp(0, v), rtol=1.2e-4)
+
+
+@some
+@given(arrays(np.float64, (3, 4), elements=st.floats(0, 100)), arrays(np.float64, 4, elements=st.floats(0, 100)))
+def test_channels_that_are_evened_out_are_wider_and_none_is_wider_than_the_widest(h, y):
+    a, b = Reach(np.zeros(4), h, y).even()
+    assert a.min() >= 1 - 1e-9 and b.min() >= 1 - 1e-9
+    even = a[:, None] * h * b
+    assert even.max() <= h.max() * (1 + 1e-9) and (y * b).max() <= y.max() * (1 + 1e-9)
+    for e in np.flatnonzero((h.max(0) > 0.01 * h.max()) & (y > 0.01 * y.max())):
+        assert np.isclose(max((h * b).max(0)[e] / h.max(), (y * b)[e] / y.max()), 1)
 
 
 @pytest.fixture(scope="module")

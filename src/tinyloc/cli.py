@@ -232,7 +232,11 @@ def export(
     model: ModelOption,
     kind: Annotated[
         str,
-        typer.Option("--kind", "-k", help="float32, dynamic, float16, int8, int8-aware, mixed or int16x8."),
+        typer.Option(
+            "--kind",
+            "-k",
+            help="float32, dynamic, float16, int8, int8-aware, mixed or int16x8; float16 is not for TFLite Micro.",
+        ),
     ],
     config: ConfigOption = "quick",
     seed: SeedOption = 0,

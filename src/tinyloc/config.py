@@ -409,6 +409,8 @@ class Config(Strict):
                 raise ValueError(f"devices.{i}: {device.model}.{device.kind} is not among the exports")
             if (device.model, device.kind, device.board) in ((d.model, d.kind, d.board) for d in self.devices[:i]):
                 raise ValueError(f"devices.{i}: {device.model}.{device.kind} on {device.board} is listed twice")
+            if device.kind == "float16":
+                raise ValueError(f"devices.{i}.kind: no microcontroller runs float16 weights; choose float32 or int8")
         return self
 
 

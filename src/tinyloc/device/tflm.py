@@ -3,7 +3,7 @@
 Everything the project says of an exported model is measured here, and everything it compiles is compared with this.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,11 +54,14 @@ class Port:
 class Tflm:
     """One model in the interpreter. `state/<x>` inputs take the `next/<x>` outputs of the inference before."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises InputError: `path` is missing or corrupt, or TFLite Micro does not take the model."""
+    def __init__(self, path: Path, load: Callable[[Path], runtime.Interpreter] | None = None) -> None:
+        """load: another interpreter with TFLite Micro's calls, see `export.desktop`.
+
+        Raises InputError: `path` is missing or corrupt, or TFLite Micro does not take the model.
+        """
         model = flatbuffer.read(path)
         self.path = path
-        self._interpreter = interpreter(path)
+        self._interpreter = (load or interpreter)(path)
         tensors, graph = flatbuffer.graph(model).tensors, flatbuffer.graph(model)
         self.inputs = {_name(tensors[t]): _port(i, tensors[t]) for i, t in enumerate(graph.inputs)}
         self.outputs = {_name(tensors[t]): _port(i, tensors[t]) for i, t in enumerate(graph.outputs)}

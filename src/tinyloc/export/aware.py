@@ -58,7 +58,7 @@ class FakeQuantised(nn.Module):
 
     def forward(self, rssi: torch.Tensor, acc: torch.Tensor) -> torch.Tensor:
         """rssi [B, T, n_ap] and acc [B, T, n_acc], scaled -> scores [B, T, n_rooms]."""
-        return self._simulation.run({"rssi": rssi, "acc": acc}, self._rounded())["scores"][:, 0]
+        return self._simulation.run({"rssi": rssi, "acc": acc}, *self._rounded())["scores"][:, 0]
 
     def float_model(self) -> schema.ModelT:
         """The graph with the constants as they are now, not rounded: what `quantise` takes."""
@@ -71,24 +71,30 @@ class FakeQuantised(nn.Module):
         known = self._simulation.constants
         return index in known and known[index].is_floating_point()
 
-    def _rounded(self) -> dict[int, torch.Tensor]:
-        found = {}
+    def _rounded(self) -> tuple[dict[int, torch.Tensor], dict[int, torch.Tensor]]:
+        """The constants as they are rounded, and the scales of those that are multiplied, by tensor index."""
+        found, scales = {}, {}
         for layer in self._layers:
             weight, bias = self.values[str(layer.weight)], self.values[str(layer.bias)] if layer.bias else None
-            scales = weight_scales(
-                weight.detach().numpy(), layer.axis, None if bias is None else bias.detach().numpy(), layer.input_scale
+            scale = torch.from_numpy(
+                weight_scales(
+                    weight.detach().numpy(),
+                    layer.axis,
+                    None if bias is None else bias.detach().numpy(),
+                    layer.input_scale,
+                )
             )
             by_channel = [-1 if i == layer.axis else 1 for i in range(weight.ndim)]
-            found[layer.weight] = fake_quantise(weight, torch.from_numpy(scales).view(by_channel), -127, 127)
+            found[layer.weight] = fake_quantise(weight, scale.view(by_channel), -127, 127)
+            scales[layer.weight] = scale.double()
             if bias is not None:
-                found[layer.bias] = fake_quantise(
-                    bias, torch.from_numpy(scales * np.float32(layer.input_scale)), -_SUM, _SUM
-                )
+                found[layer.bias] = fake_quantise(bias, scale * np.float32(layer.input_scale), -_SUM, _SUM)
         for index in self._operands:
             values = self.values[str(index)]
             ruler = Ruler.over(float(values.detach().min()), float(values.detach().max()), INT8)
             found[index] = fake_quantise(values, ruler.scale, -128 - ruler.zero_point, 127 - ruler.zero_point)
-        return found
+            scales[index] = torch.tensor([ruler.scale], dtype=torch.float64)
+        return found, scales
 
 
 def train(

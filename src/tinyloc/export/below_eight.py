@@ -89,7 +89,7 @@ class Model:
             raise InputError(f"{checkpoint}: codes below eight bits are tried on models of windows; choose an MDCSA")
         self.graph = flatbuffer.read(tflite)
         self.layers = lookup.layers(self.graph)
-        self._simulation = Simulation(self.graph)
+        self._simulation = Simulation(self.graph, as_kernels=False)  # most codes are no marks of one ruler
 
     @property
     def n_weights(self) -> int:

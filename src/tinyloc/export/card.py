@@ -10,7 +10,8 @@ import jinja2
 from tinyloc import config, provenance
 from tinyloc.config import ExportKind
 from tinyloc.data.features import ACC_NAMES
-from tinyloc.device.tflm import Port, Tflm
+from tinyloc.device.tflm import Port
+from tinyloc.export import desktop
 from tinyloc.export.kinds import INTEGERS
 from tinyloc.files import write_json, write_text
 from tinyloc.models.mamba import Mamba
@@ -46,14 +47,14 @@ def leave(folder: Path, trained: Trained, making: Making, entry: Mapping, metric
         crf = {name: values.tolist() for name, values in trained.model.crf.state_dict().items()}
         write_json(folder / "decoder.json", crf)
         files.append("decoder.json")
-    tflm = Tflm(folder / "model.tflite")
+    model = desktop.load(folder / "model.tflite", making.kind)
     text = _template().render(
         **asdict(making) | {"features": making.features},
         family=trained.config.family.upper(),
         streamed=streamed,
         steps=making.n_steps,
         integers=making.kind in INTEGERS,
-        ports=[_row(name, port) for name, port in {**tflm.inputs, **tflm.outputs}.items()],
+        ports=[_row(name, port) for name, port in {**model.inputs, **model.outputs}.items()],
         calibration=entry.get("calibration"),
         metrics=metrics,
         entry=entry,

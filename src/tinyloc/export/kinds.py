@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyloc.config import ExportKind
-from tinyloc.export import noise, passes, ranges, weight_only
+from tinyloc.export import noise, passes, ranges, reach, weight_only
 from tinyloc.export.calibration import Calibration
 from tinyloc.export.convert import float_graph
 from tinyloc.export.flatbuffer import schema
@@ -59,7 +59,7 @@ def make(
 
     Raises InputError: the calibration does not give every tensor a range; an operator lacks a kernel.
     """
-    reference = float_graph(twin(trained, n_steps, AVOID[kind]))
+    reference = float_graph(twin(trained, n_steps, avoided(trained, kind), calibration if kind in INTEGERS else None))
     wide: frozenset[str] = frozenset()
     if kind in INTEGERS:
         found = ranges.choose(reference, calibration.run(Simulation(reference)), method, INTEGERS[kind])
@@ -74,6 +74,12 @@ def make(
     return Made(passes.compacted(model), reference, wide)
 
 
+def avoided(trained: Trained, kind: ExportKind) -> frozenset[str]:
+    """Operators that the twin of a trained network has to do without. A Mamba's norms are not what it loses in: there
+    L2_NORMALIZATION, with its sum of squares in 32 bits, is better than five operators that could be wider."""
+    return AVOID["int8" if kind == "mixed" and isinstance(trained.model, Mamba) else kind]
+
+
 def input_names(trained: Trained) -> list[str]:
     """Inputs of an exported network: modalities that it does not see are not there."""
     if isinstance(trained.model, Mamba):
@@ -81,12 +87,17 @@ def input_names(trained: Trained) -> list[str]:
     return list(trained.model.modalities)
 
 
-def twin(trained: Trained, n_steps: int, avoid: frozenset[str]):
-    """The TensorFlow twin of a trained network, for windows of `n_steps` where it knows windows."""
+def twin(trained: Trained, n_steps: int, avoid: frozenset[str], calibration: Calibration | None = None):
+    """The TensorFlow twin of a trained network, for windows of `n_steps` where it knows windows.
+
+    calibration: what a Mamba of int8 is evened out on.
+    """
     with native_stderr():  # TensorFlow takes seconds to import, and talks; only what converts needs it
         from tinyloc.export.twin_mamba import TwinMamba
         from tinyloc.export.twin_mdcsa import TwinMDCSA
 
     if isinstance(trained.model, Mamba):
-        return TwinMamba(trained.model, (trained.n_ap, trained.n_acc), avoid)
+        even = calibration is not None and "EXP" in avoid and "ELU" not in avoid
+        reaches = reach.measure(trained.model, calibration) if even else None
+        return TwinMamba(trained.model, (trained.n_ap, trained.n_acc), avoid, reaches)
     return TwinMDCSA(trained.model, n_steps, avoid)

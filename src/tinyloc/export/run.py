@@ -15,7 +15,7 @@ from tinyloc.data.windows import Windows, cut
 from tinyloc.device import arena
 from tinyloc.device.tflm import Tflm
 from tinyloc.errors import InputError
-from tinyloc.export import agreement, aware, calibration, flatbuffer, kinds, noise
+from tinyloc.export import agreement, aware, calibration, desktop, flatbuffer, kinds, noise
 from tinyloc.export.calibration import Calibration
 from tinyloc.export.ranges import Method
 from tinyloc.export.scheme import Ranges
@@ -60,7 +60,8 @@ def export_fold(
     method: Method,
     how: Aware,
 ) -> Exported:
-    """Export a trained network as `.tflite` and run it in TFLite Micro over the test part of its fold.
+    """Export a trained network as `.tflite` and run it in TFLite Micro over the test part of its fold; of kind
+    `float16`, which that does not take, in TensorFlow Lite.
 
     calibration_windows: how many training windows set the ranges of a model of integers, drawn with `seed`; method:
     how they do it. how: the training of `int8-aware`.
@@ -79,13 +80,13 @@ def export_fold(
     made = kinds.make(trained, windows.length, kind, seen, method, _training(trained, fold, windows, how, seed))
     with atomic(out / "model.tflite") as path:
         path.write_bytes(flatbuffer.pack(made.model))
-        tflm = _accepted(path, out / "model.tflite")
+        tflm = _accepted(path, out / "model.tflite", kind)
         inputs = tflm.quantise(trial.inputs)
         outputs = tflm.run(inputs, trial.reset)
         scores = tflm.dequantise(outputs)["scores"]
         found = agreement.compare(scores, trial.reference)
         agreement.require(found, kind, str(out / "model.tflite"))
-        entry = _entry(path, found)
+        entry = _entry(path, found, kind)
         if seen:
             entry |= _integers(made, seen, trial, out)
     _write_vectors(out / "windows.npz", {**inputs, "reset": trial.reset, **outputs}, vectors)
@@ -106,10 +107,10 @@ def _training(trained: Trained, fold: Fold, windows: config.Windows, how: Aware,
     return train
 
 
-def _accepted(path: Path, name: Path) -> Tflm:
-    """The file at `path`, which is to become `name`, in TFLite Micro. Raises InputError: it lacks an operator."""
+def _accepted(path: Path, name: Path, kind: ExportKind) -> Tflm:
+    """The file at `path`, which is to become `name`, in its runtime. Raises InputError: that lacks an operator."""
     try:
-        return Tflm(path)
+        return desktop.load(path, kind)
     except InputError as error:
         raise InputError(str(error).replace(str(path), str(name))) from None
 
@@ -167,14 +168,15 @@ def _decode(model: MDCSA, scores: np.ndarray) -> np.ndarray:
     return viterbi_numpy(scores, start, transition, end)[:, -1]
 
 
-def _entry(path: Path, found: agreement.Agreement) -> dict:
-    measured = arena.measure(path)
+def _entry(path: Path, found: agreement.Agreement, kind: ExportKind) -> dict:
+    measured = arena.measure(path) if desktop.runtime(kind) == desktop.MICRO else None
     model = flatbuffer.read(path)
     return {
+        "runtime": desktop.runtime(kind),
         "weights_bytes": flatbuffer.weights_bytes(model),
         "tflite_bytes": path.stat().st_size,
-        "arena_bytes": measured.needed,
-        "arena_reported": measured.reported,
+        "arena_bytes": measured.needed if measured else None,
+        "arena_reported": measured.reported if measured else None,
         "argmax_agreement": found.argmax,
         "max_abs_difference": found.max_difference,
         "operators": flatbuffer.operator_counts(model),

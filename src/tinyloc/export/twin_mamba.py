@@ -9,11 +9,16 @@ The same function as `models.mamba.Mamba.step`, with these changes of form, exac
 - **-dt instead of dt**: -softplus(v) = log(logistic(-v)), with -v from the weights. Then exp(dt A) is
   exp(-dt exp(A_log)), and the sign of what enters h turns its sum into a difference.
 - **Without EXP and LOG**, which have no integer kernels, both come from the logistic function, see `weights`.
+- **With ELU instead**, where there is a kernel for it (int8) and calibration data say how far a step reaches: dt and
+  h are brought to one size in every channel, which integers need (see `reach`), and e^-x is ELU(-x) + 1.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from tinyloc.export.reach import Reach
 from tinyloc.export.weights import (
     Avoid,
     before_norm,
@@ -22,11 +27,15 @@ from tinyloc.export.weights import (
     decay,
     dense,
     epsilon_channel,
+    log1p_over,
     normalise,
     numpy,
     softplus,
 )
 from tinyloc.models.mamba import Mamba, ResidualBlock
+
+MOST_V = 0.7
+"""A larger input of softplus is beyond the polynomial that follows ELU: 1e-4 at the sixth degree."""
 
 
 class TwinMamba(tf.Module):
@@ -36,17 +45,24 @@ class TwinMamba(tf.Module):
     Layer i keeps h<i> [1, 1, N, E] and recent<i>, the last K - 1 inputs of its convolution [1, K - 1, 1, E].
     """
 
-    def __init__(self, model: Mamba, n_features: tuple[int, int], avoid: Avoid = frozenset()):
+    def __init__(
+        self,
+        model: Mamba,
+        n_features: tuple[int, int],
+        avoid: Avoid = frozenset(),
+        reaches: Sequence[Reach] | None = None,
+    ):
         """Take the weights of `model`. n_features: n_ap and n_acc, which the model knows the sum of only.
 
-        avoid: see `weights`.
+        avoid: see `weights`. reaches: of every layer on calibration data, for a twin that becomes int8.
         """
         super().__init__()
         self.avoid = avoid
         weight, bias = dense(model.embed)
         self.embed = constant(before_norm(weight))
         self.embed_bias = constant(np.append(bias, epsilon_channel(model.norm)))
-        self.layers = [_Step(layer, avoid) for layer in model.layers]
+        known = reaches or [None] * len(model.layers)
+        self.layers = [_step(layer, avoid, reach) for layer, reach in zip(model.layers, known, strict=True)]
         weight, bias = dense(model.head)
         self.head, self.head_bias = constant(behind_norm(model.norm, weight)), constant(bias)
         names = [f"{name}{i}" for i in range(len(self.layers)) for name in ("h", "recent")]
@@ -112,6 +128,44 @@ class _Step(tf.Module):
             return decay(dt * self.rate) * h + (dt * u) * B
         minus_dt = tf.math.log(tf.sigmoid(v))
         return tf.exp(minus_dt * self.rate) * h - (minus_dt * u) * B
+
+
+class _EvenStep(_Step):
+    """A step whose dt and h reach as far in every channel: with dt / g, a h b, B a, C / a, D b and out_proj / b.
+
+    dt = log(1 + e^v) = log(1 + g p), with g = e^(largest v) of the channel and p = e^v / g = ELU(v - log g) + 1 up to
+    1. Beyond that ELU goes on as a straight line, and integers are clipped.
+    """
+
+    def __init__(self, layer: ResidualBlock, avoid: Avoid, reach: Reach):
+        super().__init__(layer, avoid)
+        block, (a, b) = layer.block, reach.even()
+        g = np.exp(reach.v)
+        x_proj, _ = dense(block.x_proj)
+        dt, B, C = np.split(x_proj, [self.dt_rank, self.dt_rank + self.n_state], 1)
+        self.x_proj = constant(np.concatenate([dt, B * a, C / a], 1))
+        weight, bias = dense(block.dt_proj)
+        self.dt_proj, self.dt_bias = constant(weight), constant(bias - reach.v)
+        self.series = [constant(row) for row in log1p_over(g)]
+        self.rate = constant(-np.exp(numpy(block.A_log)).T * g)  # A g [N, E]
+        self.gain = constant(b * g)
+        self.D = constant(numpy(block.D) * b)
+        self.out_proj = constant(before_norm(dense(block.out_proj)[0] / b[:, None]))
+
+    def _recur(self, v: tf.Tensor, u: tf.Tensor, B: tf.Tensor, h: tf.Tensor) -> tf.Tensor:
+        """v: less the largest of its channel."""
+        p = tf.nn.elu(v) + 1.0
+        series = self.series[0]
+        for coefficient in self.series[1:]:
+            series = series * p + coefficient
+        dt = series * p  # over g
+        return (tf.nn.elu(dt * self.rate) + 1.0) * h + (dt * u * self.gain) * B
+
+
+def _step(layer: ResidualBlock, avoid: Avoid, reach: Reach | None) -> _Step:
+    if reach is None or reach.v.max() > MOST_V:
+        return _Step(layer, avoid)
+    return _EvenStep(layer, avoid, reach)
 
 
 def _silu(x: tf.Tensor) -> tf.Tensor:

@@ -3,6 +3,7 @@
 TensorFlow Lite's dynamic-range models quantise activations while they run, in kernels that TFLite Micro does not have
 ("Hybrid models are not supported"). So the weights become float again in the graph, by DEQUANTIZE, one layer at a
 time: a smaller file for more arena. DEQUANTIZE knows one scale a tensor, so a weight has no scales by channel here.
+TFLite Micro's does not know float16: see `desktop`.
 """
 
 import copy

@@ -67,6 +67,29 @@ def softplus(x: tf.Tensor) -> tf.Tensor:
     return positive + series * c
 
 
+_SERIES_ERROR = 1e-4
+
+
+def log1p_over(g: np.ndarray) -> np.ndarray:
+    """Polynomials in p for log(1 + g p) / (g p) with 0 <= p <= 1: [degree + 1, C], highest power first, for g [C].
+
+    Of the lowest degree that keeps all channels within 1e-4; interpolated at Chebyshev's points.
+    """
+    for degree in range(1, 9):
+        points = (1 + np.cos(np.pi * (np.arange(degree + 1) + 0.5) / (degree + 1))) / 2
+        rows = np.linalg.solve(np.vander(points), _log1p_over(g, points))
+        between = np.linspace(0, 1, 65)
+        if np.abs(np.vander(between, degree + 1) @ rows - _log1p_over(g, between)).max() < _SERIES_ERROR:
+            break
+    return rows
+
+
+def _log1p_over(g: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """[P, C] of g [C] and p [P]."""
+    product = np.maximum(np.multiply.outer(p, g), 1e-12)
+    return np.log1p(product) / product
+
+
 # A norm of PyTorch divides by sqrt(mean(x²) + eps) = |(x, sqrt(d eps))| / sqrt(d): the length of a row that is one
 # element longer. So rows that are small enough for eps to matter carry that element as a channel of their own.
 

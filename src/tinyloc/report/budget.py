@@ -5,6 +5,7 @@ as on a device that loads its model: then the whole `.tflite` comes on top. The 
 stack come on top of both, and the arena was measured in a 64-bit build, whose pointers are twice a Cortex-M's.
 """
 
+import numpy as np
 import pandas as pd
 
 from tinyloc.report.numbers import KB, kilobytes
@@ -58,5 +59,6 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
     for label, column in sizes.items():
         found[label] = [kilobytes(size) for size in table[column]]
     for column in table.columns[table.columns.str.startswith("fits ")]:
-        found[column] = ["yes" if fits else "no" for fits in table[column]]
+        fits = ["yes" if fits else "no" for fits in table[column]]
+        found[column] = np.where(table["arena"].isna(), "–", fits)  # not for TFLite Micro
     return found

@@ -1,5 +1,6 @@
 """How numbers are written in tables and sentences: one way for each kind."""
 
+import math
 from collections.abc import Iterable
 
 KB = 1024
@@ -16,7 +17,8 @@ def points(fraction: float) -> str:
 
 
 def kilobytes(size: float) -> str:
-    return f"{size / KB:.1f}"
+    """A dash for NaN: an arena where TFLite Micro does not run."""
+    return "–" if math.isnan(size) else f"{size / KB:.1f}"
 
 
 def span(values: Iterable[float], text: str = "{:,.0f}") -> str:

@@ -32,7 +32,8 @@ def points(trained: Sequence[Path], exported: Sequence[Path], on_device: Sequenc
     parts = [weights.assign(ram=weights["parameters"] * FLOAT_BYTES, counted=WEIGHTS)]
     summary = comparison.summary(exported)
     if exported:
-        parts.append(_largest(results.exports(exported), "arena_bytes", ARENA).merge(summary))
+        measured = results.exports(exported).dropna(subset=["arena_bytes"])  # without those not for TFLite Micro
+        parts.append(_largest(measured, "arena_bytes", ARENA).merge(summary))
     if on_device:
         parts.append(_largest(results.devices(on_device), "ram.total", PROGRAM).merge(summary))
     return pd.concat(parts, ignore_index=True)[["dataset", "entry", "counted", "ram", *SCORES]]

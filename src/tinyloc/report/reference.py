@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tinyloc.errors import InputError
-from tinyloc.evaluation import statistics
+from tinyloc.evaluation import paired, statistics
 from tinyloc.files import read_json, sha256, shipped, write_json
 from tinyloc.report import comparison, results, tables
 
@@ -61,13 +61,16 @@ def digest() -> str:
 
 def write(folders: Iterable[Path], out: Path) -> list[Path]:
     """Keep the scores of result folders (`Study.fit`, `Study.export`), one file an entry; all its seeds together."""
+    groups = comparison.group(folders)
     return [
-        _write(dataset, entry, seeds, out / dataset / f"{entry}.json")
-        for (dataset, entry), seeds in comparison.group(folders).items()
+        _write(
+            dataset, entry, seeds, groups.get((dataset, results.original(entry)), []), out / dataset / f"{entry}.json"
+        )
+        for (dataset, entry), seeds in groups.items()
     ]
 
 
-def _write(dataset: str, entry: str, seeds: Sequence[Path], path: Path) -> Path:
+def _write(dataset: str, entry: str, seeds: Sequence[Path], originals: Sequence[Path], path: Path) -> Path:
     units = comparison.units_of(seeds)
     configs = [read_json(folder / "config.json") for folder in seeds]
     made = {config["fingerprint"] for config in configs}
@@ -90,9 +93,25 @@ def _write(dataset: str, entry: str, seeds: Sequence[Path], path: Path) -> Path:
             "origin": configs[0]["origin"],
             "fingerprint": configs[0]["fingerprint"],
             "provenance": configs[0]["provenance"],
+            **({"export": _export(seeds, originals)} if results.kind(entry) else {}),
         },
     )
     return path
+
+
+def _export(seeds: Sequence[Path], originals: Sequence[Path]) -> dict:
+    """Of an exported entry: what it takes, of folds and seeds the most, and what it costs against its original, tested
+    over all folds and the seeds that both have. p values are of this one question, not corrected."""
+    sizes = results.exports(seeds)
+    most = {name: sizes[name].max() for name in ("tflite_bytes", "arena_bytes")}
+    taken = {name: None if np.isnan(size) else int(size) for name, size in most.items()}
+    trained = {results.Key.of(folder).seed: folder for folder in originals}
+    both = [(folder, trained[seed]) for folder in seeds if (seed := results.Key.of(folder).seed) in trained]
+    if not both:
+        return {**taken, "against_original": None}
+    ours, theirs = (comparison.units_of(folders) for folders in zip(*both, strict=True))
+    found = {name: None if np.isnan(value) else value for name, value in vars(paired.compare([ours], [theirs])).items()}
+    return {**taken, "against_original": {**found, "seeds": len(both)}}
 
 
 def read(profile: str) -> list[Reference]:
@@ -100,7 +119,12 @@ def read(profile: str) -> list[Reference]:
 
     Raises InputError: a file is of another format.
     """
-    return [_read(path) for path in sorted(folder_of(profile).rglob("*.json"))]
+    return [_read(path) for path in files(profile)]
+
+
+def files(profile: str) -> list[Path]:
+    """The files that hold the references of a profile."""
+    return sorted(folder_of(profile).rglob("*.json"))
 
 
 def _read(path: Path) -> Reference:

@@ -209,12 +209,13 @@ def history_files(folders: Iterable[Path]) -> list[Path]:
 
 
 def exports(folders: Iterable[Path]) -> pd.DataFrame:
-    """One row a fold of an export: fold, three sizes in bytes, argmax_agreement, max_abs_difference."""
+    """One row a fold of an export: fold, three sizes in bytes, argmax_agreement, max_abs_difference. The arena is NaN
+    where a kind is not for TFLite Micro."""
     columns = ("weights_bytes", "tflite_bytes", "arena_bytes", "argmax_agreement", "max_abs_difference")
 
     def rows(folder: Path) -> list[dict]:
         return [
-            {"fold": fold, **{name: entry[name] for name in columns}}
+            {"fold": fold, **{name: np.nan if entry[name] is None else entry[name] for name in columns}}
             for fold, entry in _json(folder / "export.json")["folds"].items()
         ]
 

@@ -192,7 +192,7 @@ def _setting(value: object) -> str:
 
 
 def _kb(sizes: pd.Series) -> str:
-    return span(sizes / KB, "{:.1f}")
+    return "–" if sizes.isna().all() else span(sizes / KB, "{:.1f}")
 
 
 def _count(parameters: float | None) -> str:

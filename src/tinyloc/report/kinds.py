@@ -1,0 +1,99 @@
+"""What every kind of export costs: accuracy against its own original, file and arena, by reference runs of several
+seeds, with the reader's own run beside them."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from tinyloc.evaluation import paired
+from tinyloc.files import read_json
+from tinyloc.report import reference, results, tables
+from tinyloc.report.numbers import kilobytes
+
+PROFILE = "quantisation"
+COLUMNS = (
+    *("dataset", "model", "kind", "entry", "seeds", "macro_f1", "low", "high", "tflite_bytes", "arena_bytes"),
+    *("difference", "difference_low", "difference_high", "p_equivalent", "equivalent"),
+)
+
+
+def table(profile: str = PROFILE) -> pd.DataFrame:
+    """The exports among the references of a profile, a row each with the columns COLUMNS; fractions of macro F1.
+
+    difference: minus the original's. p_equivalent: of two one-sided tests at `paired.MARGIN`, after Holm's correction
+    for all rows; equivalent: whether it is below `paired.ALPHA`. NaN, or False, where nothing was tested.
+    """
+    rows = [_row(read_json(path)) for path in reference.files(profile) if results.kind(path.stem)]
+    found = pd.DataFrame(rows, columns=COLUMNS)
+    if len(found):
+        found["p_equivalent"] = paired.holm(found["p_equivalent"])
+        found["equivalent"] = found["p_equivalent"] < paired.ALPHA
+    return found
+
+
+def _row(kept: dict) -> dict:
+    entry, export = kept["entry"], kept["export"]
+    tested = export["against_original"] or {}
+    test = {name: np.nan if value is None else value for name, value in tested.items()}
+    score = {name: np.nan if value is None else value for name, value in kept["macro_f1"].items()}
+    return {
+        "dataset": kept["dataset"],
+        "model": results.original(entry),
+        "kind": results.kind(entry),
+        "entry": entry,
+        "seeds": len(kept["seeds"]),
+        "macro_f1": score["mean"],
+        "low": score["low"],
+        "high": score["high"],
+        "tflite_bytes": export["tflite_bytes"],
+        "arena_bytes": np.nan if export["arena_bytes"] is None else export["arena_bytes"],
+        "difference": test.get("difference", np.nan),
+        "difference_low": test.get("low", np.nan),
+        "difference_high": test.get("high", np.nan),
+        "p_equivalent": test.get("p_equivalent", np.nan),
+        "equivalent": False,
+    }
+
+
+def shown(found: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
+    """As a page shows it. found: of `table`; own: the reader's scores, as `comparison.summary` gives them."""
+    mine = {(row["dataset"], row["entry"]): tables.with_interval(row) for _, row in own.iterrows()}
+    columns = {
+        "data set": found["dataset"],
+        "model": found["model"],
+        "kind": found["kind"],
+        "seeds": found["seeds"],
+        "macro F1 (%)": [tables.with_interval(row) for _, row in found.iterrows()],
+        "minus original (points)": [_difference(row) for _, row in found.iterrows()],
+        "equivalent": ["yes" if same else "not shown" for same in found["equivalent"]],
+        "p": [f"{p:.4f}" for p in found["p_equivalent"]],
+        ".tflite (KB)": [kilobytes(size) for size in found["tflite_bytes"]],
+        "arena (KB)": [kilobytes(size) for size in found["arena_bytes"]],
+        "this run: macro F1 (%)": [mine.get((row["dataset"], row["entry"]), "–") for _, row in found.iterrows()],
+    }
+    table = pd.DataFrame(columns)
+    # a page cannot show a table without rows
+    return table if len(table) else pd.DataFrame([["–"] * len(columns)], columns=list(columns))
+
+
+def _difference(row: pd.Series) -> str:
+    return "{:+.2f} ({:+.2f} to {:+.2f})".format(
+        *(100 * row[name] for name in ("difference", "difference_low", "difference_high"))
+    )
+
+
+def words(found: pd.DataFrame) -> str:
+    """Which kinds are level with their original within the margin, and which were not shown to be."""
+    if found.empty:
+        return "No reference run of all kinds is there."
+
+    def listed(rows: Iterable[str]) -> str:
+        return ", ".join(f"`{entry}`" for entry in rows) or "none"
+
+    same = found["equivalent"]
+    return (
+        f"Equivalent to its original within {100 * paired.MARGIN:.0f} point of macro F1, over all folds and seeds and "
+        f"after Holm's correction for {len(found)} questions: {listed(found['entry'][same])}. Not shown to be: "
+        f"{listed(found['entry'][~same])}."
+    )

@@ -24,7 +24,7 @@ def test_teachers_are_models_times_seeds():
 def test_a_student_sees_the_windows_that_its_teacher_answered_for(changes):
     training = {**BRIEF["training"], **changes}
     models = {"one": BRIEF, "student": {**BRIEF, "training": training, "distillation": {"teacher": "one"}}}
-    with pytest.raises(ValidationError, match="models.student.training: slowest and reversed"):
+    with pytest.raises(ValidationError, match=r"models\.student\.training: slowest and reversed"):
         Config.model_validate({"name": "few", "seeds": [5], "datasets": {"house": HOUSE}, "models": models})
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinyloc.config import Training
-from tinyloc.training.augment import augmented, heard_alone, steps_in_order
+from tinyloc.training.augment import augmented, heard_alone, played
 
 B, T, N_AP, N_ACC = 400, 20, 3, 2
 
@@ -28,36 +28,39 @@ def changed(**changes):
 @given(n_steps=st.integers(1, 30), slowest=st.floats(1, 40), backwards=st.booleans(), seed=st.integers(0, 99))
 def test_a_window_is_slowed_and_never_torn(n_steps, slowest, backwards, seed):
     torch.manual_seed(seed)
-    order = steps_in_order(50, n_steps, slowest, float(backwards))
+    order, turned = played(50, n_steps, slowest, float(backwards))
+    assert turned.all() == backwards
     assert order.min() >= 0 and order.max() < n_steps
     forwards = order.flip(1) if backwards else order
     pace = forwards.diff(dim=1)
     assert ((pace == 0) | (pace == 1)).all()
-    played = forwards[:, -1] - forwards[:, 0] + 1
-    assert (played >= int(n_steps / slowest)).all()
+    length = forwards[:, -1] - forwards[:, 0] + 1
+    assert (length >= int(n_steps / slowest)).all()
 
 
 def test_paces_reach_from_the_walks_own_to_the_slowest_and_any_part_of_a_window_is_played():
     torch.manual_seed(0)
-    order = steps_in_order(2000, T, 4.0, 0.0)
-    played = order[:, -1] - order[:, 0] + 1
-    assert played.min() == T // 4 and played.max() >= T - 1
-    shortest = order[played <= T // 4 + 1]
+    order, _ = played(2000, T, 4.0, 0.0)
+    length = order[:, -1] - order[:, 0] + 1
+    assert length.min() == T // 4 and length.max() >= T - 1
+    shortest = order[length <= T // 4 + 1]
     assert shortest.min() == 0 and shortest.max() == T - 1
     # log-uniform: as often slowed by less than a half as by more, which half is 2 of 1 … 4
-    assert (played > T / 2).double().mean().item() == pytest.approx(0.5, abs=0.06)
+    assert (length > T / 2).double().mean().item() == pytest.approx(0.5, abs=0.06)
 
 
 def test_what_is_seen_and_the_room_stay_together():
-    rssi, acc, room = changed(slowest=4.0, reversed=0.5)
+    rssi, acc, room = changed(slowest=4.0)
     assert acc.equal(room[:, :, None].expand(-1, -1, N_ACC).float())
     assert ((rssi[:, :, 2] == 0) == (room % T % 2 == 0)).all()
     assert (room // T == torch.arange(B)[:, None]).all(), "a window holds steps of another"
 
 
 def test_backwards_is_backwards():
-    before, after = batch(), changed(reversed=1.0)
-    assert all(a.flip(1).equal(b) for a, b in zip(before, after, strict=True))
+    (rssi, acc, room), after = batch(), changed(reversed=1.0)
+    assert after[0].equal(rssi.flip(1)) and after[1].equal(acc.flip(1))
+    # whoever comes into a room during a step is there at its end, and on the way back has left it by then
+    assert after[2][:, :-1].equal(room.flip(1)[:, 1:]) and after[2][:, -1].equal(room[:, 0])
 
 
 @pytest.mark.parametrize(("key", "same_at_all_steps"), [("rssi_shift", True), ("rssi_noise", False)])

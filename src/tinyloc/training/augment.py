@@ -19,8 +19,10 @@ Windows = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 def augmented(rssi: torch.Tensor, acc: torch.Tensor, room: torch.Tensor, training: Training) -> Windows:
     """A batch of windows, scaled, with the changes of `training`; random numbers are those of torch's CPU generator."""
     if training.slowest > 1 or training.reversed:
-        order = steps_in_order(*room.shape, training.slowest, training.reversed).to(room.device)
-        rssi, acc, room = (taken(of, order) for of in (rssi, acc, room))
+        order, turned = (of.to(room.device) for of in played(*room.shape, training.slowest, training.reversed))
+        rssi, acc = taken(rssi, order), taken(acc, order)
+        # a step's room is the one at its end (`data.features`), which backwards is the one where it began
+        room = taken(room, (order - turned.long()).clamp(min=0))
     if training.rssi_shift:
         rssi = heard_alone(rssi, training.rssi_shift * _normal(rssi, steps=1))
     if training.rssi_noise:
@@ -30,8 +32,8 @@ def augmented(rssi: torch.Tensor, acc: torch.Tensor, room: torch.Tensor, trainin
     return rssi, acc, room
 
 
-def steps_in_order(n_windows: int, n_steps: int, slowest: float, backwards: float) -> torch.Tensor:
-    """Which step of each window is played at each moment: [B, T] int64.
+def played(n_windows: int, n_steps: int, slowest: float, backwards: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which step of each window is played at each moment [B, T] int64, and whether that is backwards [B, 1] bool.
 
     A window is slowed by a factor between 1 and `slowest`, log-uniformly: a part of it, wherever it lies, then fills
     the window, and its steps are held (time warping: T. T. Um et al., "Data augmentation of wearable sensor data for
@@ -42,7 +44,7 @@ def steps_in_order(n_windows: int, n_steps: int, slowest: float, backwards: floa
     begin = torch.rand(n_windows, 1) * n_steps * (1 - pace)
     order = (begin + pace * torch.arange(n_steps)).long().clamp(max=n_steps - 1)  # rounding may reach the end itself
     turned = torch.rand(n_windows, 1) < backwards
-    return torch.where(turned, order.flip(1), order)
+    return torch.where(turned, order.flip(1), order), turned
 
 
 def taken(values: torch.Tensor, order: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinyloc.config import Training
+from tinyloc.data.features import ACC_NAMES
 from tinyloc.training.augment import augmented, heard_alone, played
 
 B, T, N_AP, N_ACC = 400, 20, 3, 2
@@ -85,6 +86,16 @@ def test_the_accelerometer_moves_alone():
     moved = after[1] - before[1]
     assert moved.std().item() == pytest.approx(0.3, rel=0.1) and moved.std(1).max() < 1e-2
     assert after[0].equal(before[0]) and after[2].equal(before[2])
+
+
+def test_a_posture_moves_the_means_and_not_the_motion():
+    acc = torch.zeros(B, T, len(ACC_NAMES))
+    torch.manual_seed(0)
+    _, moved, _ = augmented(batch()[0], acc, batch()[2], Training(posture_shift=0.5))
+    assert moved[..., :3].std().item() == pytest.approx(0.5, rel=0.1) and moved.std(1).max() < 1e-6
+    assert (moved[..., 3:] == 0).all()
+    without = augmented(batch()[0], acc[..., :0], batch()[2], Training(posture_shift=0.5))[1]
+    assert without.shape == (B, T, 0), "data without an accelerometer"
 
 
 def test_the_studys_recipe_changes_nothing():

@@ -76,6 +76,7 @@ def test_a_teacher_outweighs_wrong_labels():
     [
         {"weight_decay": 1.0},
         {"acc_shift": 0.5},
+        {"posture_shift": 0.5},
         {"rssi_shift": 0.2},
         {"rssi_noise": 0.2},
         {"slowest": 4.0},

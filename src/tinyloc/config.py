@@ -153,6 +153,9 @@ class Training(Strict):
         description="augmentation: standard deviation of a shift of each accelerometer column, one a window, "
         "in units of the column's range",
     )
+    posture_shift: NotNegative = Field(
+        0.0, description="as acc_shift, of the columns of mean acceleration alone; how much one moves stays as it is"
+    )
     rssi_shift: NotNegative = Field(
         0.0, description="as acc_shift, of each gateway's RSSI, in units of its range; silence stays silence"
     )

@@ -11,6 +11,7 @@ silence, and what a change pushes below it falls silent.
 import torch
 
 from tinyloc.config import Training
+from tinyloc.data.features import ACC_NAMES
 
 Windows = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """rssi [B, T, n_ap], acc [B, T, n_acc] and room [B, T] int64."""
@@ -29,6 +30,8 @@ def augmented(rssi: torch.Tensor, acc: torch.Tensor, room: torch.Tensor, trainin
         rssi = heard_alone(rssi, training.rssi_noise * _normal(rssi, steps=rssi.shape[1]))
     if training.acc_shift:
         acc = acc + training.acc_shift * _normal(acc, steps=1)
+    if training.posture_shift:
+        acc = acc + training.posture_shift * _normal(acc, steps=1) * of_posture(acc.shape[-1]).to(acc)
     return rssi, acc, room
 
 
@@ -55,6 +58,11 @@ def taken(values: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
 def heard_alone(rssi: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
     """RSSI [B, T, n_ap] plus a change of what is heard; silence stays silence."""
     return torch.where(rssi > 0, (rssi + change).clamp(min=0), rssi)
+
+
+def of_posture(n_acc: int) -> torch.Tensor:
+    """1 for the columns of mean acceleration, which are gravity's and show how the wrist is held, else 0: [n_acc]."""
+    return torch.tensor([float(name.startswith("mean")) for name in ACC_NAMES[:n_acc]])
 
 
 def _normal(like: torch.Tensor, steps: int) -> torch.Tensor:

@@ -20,6 +20,14 @@ def test_teachers_are_models_times_seeds():
     assert Distillation(teacher=["a", "b"], teacher_seeds=[1, 2]).runs(5) == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
 
 
+@pytest.mark.parametrize("changes", [{"slowest": 2.0}, {"reversed": 0.5}])
+def test_a_student_sees_the_windows_that_its_teacher_answered_for(changes):
+    training = {**BRIEF["training"], **changes}
+    models = {"one": BRIEF, "student": {**BRIEF, "training": training, "distillation": {"teacher": "one"}}}
+    with pytest.raises(ValidationError, match=r"models\.student\.training: slowest and reversed"):
+        Config.model_validate({"name": "few", "seeds": [5], "datasets": {"house": HOUSE}, "models": models})
+
+
 @pytest.mark.parametrize(
     ("distillation", "said"),
     [

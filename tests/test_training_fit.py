@@ -73,7 +73,17 @@ def test_a_teacher_outweighs_wrong_labels():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"weight_decay": 1.0}, {"acc_shift": 0.5}, {"gradient_clip": 1e-3}, {"schedule": "cosine"}],
+    [
+        {"weight_decay": 1.0},
+        {"acc_shift": 0.5},
+        {"posture_shift": 0.5},
+        {"rssi_shift": 0.2},
+        {"rssi_noise": 0.2},
+        {"slowest": 4.0},
+        {"reversed": 0.5},
+        {"gradient_clip": 1e-3},
+        {"schedule": "cosine"},
+    ],
     ids=lambda c: next(iter(c)),
 )
 def test_options_change_the_fit(changes):

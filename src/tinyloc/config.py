@@ -153,6 +153,17 @@ class Training(Strict):
         description="augmentation: standard deviation of a shift of each accelerometer column, one a window, "
         "in units of the column's range",
     )
+    posture_shift: NotNegative = Field(
+        0.0, description="as acc_shift, of the columns of mean acceleration alone; how much one moves stays as it is"
+    )
+    rssi_shift: NotNegative = Field(
+        0.0, description="as acc_shift, of each gateway's RSSI, in units of its range; silence stays silence"
+    )
+    rssi_noise: NotNegative = Field(0.0, description="as rssi_shift, but another one at every step")
+    slowest: Annotated[float, Field(ge=1)] = Field(
+        1.0, description="augmentation: windows are played up to so many times slower, as people stay longer on a spot"
+    )
+    reversed: Fraction = Field(0.0, description="augmentation: chance of a window to be played backwards")
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="of rooms in the training loss; balanced: inverse to their share of the training steps"
     )
@@ -382,6 +393,11 @@ class Config(Strict):
                     raise ValueError(f"models.{name}.distillation.teacher: no neural model is called {teacher!r}")
                 if self.models[teacher].distillation:
                     raise ValueError(f"models.{name}.distillation.teacher: {teacher!r} is itself distilled")
+            if distillation and (model.training.slowest > 1 or model.training.reversed):
+                raise ValueError(
+                    f"models.{name}.training: slowest and reversed are not for a distilled model, "
+                    "because its teacher answers for the windows as they are; remove them"
+                )
             # the teacher answers for the student's own training windows, and MDCSA knows one length alone
             length = getattr(model, "train_length", self.windows.length)
             if distillation and length != self.windows.length:

@@ -279,5 +279,6 @@ def _fitted(model: dict, check: Check) -> dict:
     if "train_length" in model:
         fitted["train_length"] = min(model["train_length"], check.windows.length)
     if "training" in model and not check.n_samples:
-        fitted["training"] = {key: value for key, value in model["training"].items() if key != "acc_shift"}
+        absent = {"acc_shift", "posture_shift"}
+        fitted["training"] = {key: value for key, value in model["training"].items() if key not in absent}
     return fitted

@@ -18,6 +18,7 @@ from tinyloc.config import Training
 from tinyloc.data.windows import Windows
 from tinyloc.files import atomic
 from tinyloc.training import accelerator
+from tinyloc.training.augment import augmented
 from tinyloc.training.distil import Teaching, all_scores, answer
 from tinyloc.training.optim import Lookahead
 
@@ -180,19 +181,13 @@ class _Fit:
         return total / n_windows
 
     def _loss(self, rows: torch.Tensor) -> torch.Tensor:
-        given = self.train.rssi[rows], self._shifted(self.train.acc[rows])
+        seen = self.train
+        rssi, acc, room = augmented(seen.rssi[rows], seen.acc[rows], seen.room[rows], self.training)
         with accelerator.mixed_precision(self.device):
-            student = answer(self.model, *given)
-        room = self.train.room[rows]
+            student = answer(self.model, rssi, acc)
         loss = self.model.loss(student.scores, room, self.room_weight)
         loss = loss + self.model.auxiliary_loss(student.hidden, room)
         return self.teaching.mix(loss, student, rows) if self.teaching else loss
-
-    def _shifted(self, acc: torch.Tensor) -> torch.Tensor:
-        """Augmentation: as if another person wore the device, at another angle. acc: [B, T, n_acc], scaled."""
-        if not self.training.acc_shift:
-            return acc
-        return acc + self.training.acc_shift * torch.randn(len(acc), 1, acc.shape[-1]).to(acc)
 
     @torch.no_grad()
     def _validate(self) -> tuple[float, float]:

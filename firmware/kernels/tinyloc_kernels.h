@@ -21,6 +21,15 @@
 extern "C" {
 #endif
 
+/* Of a function in the model's own file, which is compiled as if it stood in a file of its own. Its frame then lies on the
+ * stack below no other call of the run, and its calls stay: GCC 12 clones such a function for the addresses it is given,
+ * takes the clone for one without effects (ipa-pure-const and ipa-modref agree) and drops the call. */
+#ifdef __clang__
+#define TL_APART __attribute__((noinline))
+#else
+#define TL_APART __attribute__((noipa))
+#endif
+
 /* ---- fixed point (gemmlowp's definitions) ---- */
 
 /* A positive real factor: (multiplier / 2^31) * 2^(left - right); one of left and right is 0. */

@@ -37,8 +37,7 @@ class _Function:
         self.constants = [self._constants(i, node) for i, node in enumerate(nest.nodes)]
 
     def text(self, name: str) -> str:
-        # not inlined: its frame would lie on the stack below every other call of the run
-        lines = [f"static __attribute__((noinline)) void {name}({', '.join(self._parameters())})", "{"]
+        lines = [f"static TL_APART void {name}({', '.join(self._parameters())})", "{"]
         lines += [INDENT + line for line in self.structs + self._kept_rows()]
         depth = len(self.nest.dims) - 1
         for k, n in enumerate(self.nest.dims[:-1]):

@@ -76,8 +76,8 @@ def run_filter(folder: Path, data: bytes, *flags: str) -> bytes:
 class Compiled:
     """A .tflite file compiled for the host."""
 
-    def __init__(self, path: Path, folder: Path):
-        self.report = compile_model(path, folder)
+    def __init__(self, path: Path, folder: Path, fuse: bool = True):
+        self.report = compile_model(path, folder, fuse=fuse)
         graph = read(path)
         tensors = graph.tensors
         self.inputs = [tensors[i] for i in graph.inputs if not tensors[i].name.startswith("state/")]

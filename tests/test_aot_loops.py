@@ -350,3 +350,24 @@ def test_the_book_s_models_take_fewer_passes(name, arena, steps):
     before, after = lower(read(path)), optimised(lower(read(path)))
     assert plan(after).arena_bytes <= min(arena, plan(before).arena_bytes)
     assert len(after.calls) <= steps < len(before.calls)
+
+
+def test_three_products_by_one_constant_are_one_loop():
+    """Nodes of a loop that are alike are still told apart."""
+    m, shape = ModelWriter(), (1, ROWS, DEPTH)
+    x, factor = m.input(shape, "int8", scale=0.05), m.constant(np.full((1, 1, DEPTH), 3, np.int8), scale=0.4)
+    for _ in range(3):
+        m.operator("MUL", [x, factor], [y := m.tensor(shape, "int8", scale=0.05)], "Mul")
+        x = y
+    m.output(x)
+    assert kernels(agree(m)) == ["fused_s8"]
+
+
+def test_without_fusions_every_operator_is_a_call_and_the_answers_are_the_same(tmp_path):
+    path = PEERS / "attn_i8.tflite"
+    fused, plain = Compiled(path, tmp_path / "fused"), Compiled(path, tmp_path / "plain", fuse=False)
+    inputs = np.random.default_rng(0).integers(-128, 128, (20, *plain.inputs[0].shape))
+    for given_one in inputs:
+        assert_agree(plain.run(given_one), fused.run(given_one))
+    assert all(len(step.operators) == 1 for step in plain.report.steps)
+    assert len(plain.report.steps) > len(fused.report.steps) and plain.report.arena_bytes >= fused.report.arena_bytes

@@ -16,19 +16,21 @@ from tinyloc.errors import InputError
 from tinyloc.files import shipped, write_json, write_text
 
 
-def compile_model(path: Path, out: Path, ram: int | None = None, core: str = "generic") -> Report:
+def compile_model(path: Path, out: Path, ram: int | None = None, core: str = "generic", fuse: bool = True) -> Report:
     """Compile the model at `path` into the directory `out`: C sources, report.json and report.txt.
 
     `ram` is a limit in bytes for arena and state together; `core` (aot.cores) is whose compiler flags the report
-    names. `out` appears whole or not at all; one that an earlier
-    compilation made is replaced. Raises InputError for a file that is damaged, an operator or a form of it that is
-    not known, too little memory, a core that does not exist, and an `out` that holds something else.
+    names. Without `fuse` every operator keeps a kernel call of its own, to see what fusing brings; the answers are the
+    same. `out` appears whole or not at all; one that an earlier compilation made is replaced. Raises InputError for a
+    file that is damaged, an operator or a form of it that is not known, too little memory, a core that does not exist,
+    and an `out` that holds something else.
     """
     path, out = Path(path), Path(out)
     flags = cores.flags(core)
     graph = read(path)
     try:
-        program = optimised(lower(graph))
+        program = lower(graph, fuse)
+        program = optimised(program) if fuse else program
         layout = plan(program)
     except Unsupported as error:
         raise InputError(f"{path}: {error}") from None

@@ -18,13 +18,13 @@ LOWERINGS = {
 SEVERAL_OUTPUTS = {"SPLIT", "SPLIT_V", "UNPACK"}
 
 
-def lower(graph: Graph) -> Program:
-    """Kernel calls for every operator of `graph`, in its order.
+def lower(graph: Graph, fuse: bool = True) -> Program:
+    """Kernel calls for every operator of `graph`, in its order; with `fuse` one call for several where there is one.
 
     Raises Unsupported, naming operator, version and tensor, for a form of an operator that there is no kernel for.
     """
     program = Program(graph, list(graph.tensors))
-    groups = {group.last.index: group for group in fused.groups(graph)}
+    groups = {group.last.index: group for group in (fused.groups(graph) if fuse else ())}
     absorbed = {operator.index for group in groups.values() for operator in group.operators[:-1]}
     alone = Program(graph, list(graph.tensors))  # what is fused is checked as if it were not
     for operator in graph.operators:

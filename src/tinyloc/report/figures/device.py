@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from tinyloc.device.mix import CLASSES
+from tinyloc.report import fusing
 from tinyloc.report.figures.style import COLOURS, FONT, PALE, panels, styled
 from tinyloc.report.numbers import KB
 
@@ -31,6 +32,19 @@ def kernels(steps: pd.DataFrame) -> Figure:
     kind = steps["kernel"].str.replace(TYPE, "", regex=True).str.replace("_", " ")
     count = steps.groupby([steps["dataset"], steps["label"], kind], sort=False)["instructions.median"].sum()
     return _shares(count.unstack(fill_value=0), "instructions (%)")
+
+
+@styled
+def fusion(steps: pd.DataFrame) -> Figure:
+    """Where the instructions go before and after fusing, in per cent of what the model takes before.
+
+    steps: as `fusing.steps` gives it.
+    """
+    kind = steps["kernel"].str.replace(TYPE, "", regex=True).str.replace("_", " ")
+    count = steps.groupby([steps["model"], steps["form"], kind], sort=False)["instructions.median"].sum()
+    table = count.unstack(fill_value=0)
+    before = table.xs(fusing.BEFORE, level="form").sum(axis=1)
+    return _shares(table, "instructions (% of those operator by operator)", table.index.map(lambda row: before[row[0]]))
 
 
 @styled
@@ -75,9 +89,12 @@ def energies(decisions: pd.DataFrame, radios: Mapping[str, tuple[float, float]])
     return figure
 
 
-def _shares(table: pd.DataFrame, label: str) -> Figure:
-    """table: a row a bar, a column a kind; drawn as shares of the row, the kinds that matter least put together."""
-    shares = 100 * table.div(table.sum(axis=1), axis=0)
+def _shares(table: pd.DataFrame, label: str, whole: pd.Index | None = None) -> Figure:
+    """table: a row a bar, a column a kind; drawn as shares of the row, the kinds that matter least put together.
+
+    whole: what is 100 %, a number a row, if it is not the row's sum.
+    """
+    shares = 100 * table.div(table.sum(axis=1) if whole is None else whole.to_numpy(), axis=0)
     order = shares.max().sort_values(ascending=False, kind="stable").index
     shown = shares[order[:MOST]]
     rest = shares[order[MOST:]].sum(axis=1)

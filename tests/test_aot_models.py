@@ -27,6 +27,7 @@ def test_stored_outputs_of_tflite_micro_are_met_bit_for_bit(name, tmp_path):
     assert outputs == (PEERS / f"{name}.out").read_bytes()
 
 
+@pytest.mark.slow
 def test_sanitizers_find_nothing_in_an_integer_model(tmp_path):
     compile_model(PEERS / "attn_i8.tflite", tmp_path / "c")
     data = (PEERS / "attn_i8.in").read_bytes()[-50 * 220 :]
@@ -36,6 +37,7 @@ def test_sanitizers_find_nothing_in_an_integer_model(tmp_path):
     assert outputs[: 50 * 180] == (PEERS / "attn_i8.out").read_bytes()[-50 * 180 :]
 
 
+@pytest.mark.slow
 def test_sanitizers_find_nothing_in_a_float_model_with_state(tmp_path):
     compile_model(recurrent(tmp_path / "m.tflite", "float32"), tmp_path / "c")
     values = np.random.default_rng(0).normal(scale=20, size=(8, 5)).astype(np.float32)

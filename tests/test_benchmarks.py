@@ -20,6 +20,7 @@ def benchmarks(monkeypatch):
     return benchmarks
 
 
+@pytest.mark.slow
 def test_networks_are_compared_in_rows_of_the_same_columns(benchmarks):
     from benchmarks import networks
 

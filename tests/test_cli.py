@@ -221,6 +221,7 @@ def test_download_of_nothing_known_and_from_nowhere(tmp_path):
     refused(tinyloc("data", "download", "shib", "--into", tmp_path, "--url", nowhere), nowhere, "broke off")
 
 
+@pytest.mark.slow
 def test_simulated_packets_pass_their_own_check(tmp_path):
     done = tinyloc("data", "simulate", "-o", tmp_path, "--seed", "3")
     assert done.returncode == 0, done.stderr

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from benchmarks import Table
-from tinyloc.config import ExportKind, MambaModel, MdcsaModel, Model
+from tinyloc.config import ExportKind, Features, MambaModel, MdcsaModel, Model
 from tinyloc.data.windows import Scaler
 from tinyloc.device import arena
 from tinyloc.device.tflm import Tflm
@@ -76,7 +76,7 @@ def _trained(config: Model) -> Trained:
             parameter.add_(0.2 * torch.randn_like(parameter))
     unit = (np.zeros(N_AP), np.ones(N_AP), np.zeros(N_ACC), np.ones(N_ACC))
     rooms = tuple(f"room {i}" for i in range(N_ROOMS))
-    return Trained(model, config, Scaler(*unit), tuple(f"gateway {i}" for i in range(N_AP)), rooms)
+    return Trained(model, config, Scaler(*unit), tuple(f"gateway {i}" for i in range(N_AP)), rooms, Features(), N_STEPS)
 
 
 def _inputs(rng: np.random.Generator, n: int, n_steps: int) -> dict[str, np.ndarray]:

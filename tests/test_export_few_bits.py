@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tflite_writer import ModelWriter
 
-from tinyloc.config import MambaModel
+from tinyloc.config import Features, MambaModel
 from tinyloc.data.windows import Scaler
 from tinyloc.device.tflm import Tflm
 from tinyloc.errors import InputError
@@ -159,7 +159,7 @@ def test_a_model_of_streams_is_refused(tmp_path):
     config = MambaModel(family="mamba", d=8, n_state=4)
     scaler = Scaler(np.zeros(3), np.ones(3), np.zeros(2), np.ones(2))
     model = registry.build(config, 3, 2, 2, seed=0, rooms=["kitchen", "hall"])
-    trained = checkpoint.Trained(model, config, scaler, ("a", "b", "c"), ("kitchen", "hall"))
+    trained = checkpoint.Trained(model, config, scaler, ("a", "b", "c"), ("kitchen", "hall"), Features(), 8)
     checkpoint.save(tmp_path / "model.pt", trained)
     with pytest.raises(InputError, match=r"model\.pt: codes below eight bits .* choose an MDCSA"):
         below_eight.Model(tmp_path / "none.tflite", tmp_path / "model.pt")

@@ -64,7 +64,7 @@ def checkpoints(fold, tmp_path_factory) -> dict[str, Path]:
         model = registry.build(config, N_AP, 6, len(ROOMS), seed=5).eval()
         with torch.no_grad():
             model.head.weight.mul_(5)  # an untrained head hardly tells rooms apart
-        trained = checkpoint.Trained(model, config, Scaler.fit(fold.train), ("x", "y", "z"), ROOMS)
+        trained = checkpoint.Trained(model, config, Scaler.fit(fold.train), ("x", "y", "z"), ROOMS, Features(), 8)
         checkpoint.save(folder / f"{name}.pt", trained)
     return {name: folder / f"{name}.pt" for name in configs}
 

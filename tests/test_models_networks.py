@@ -9,6 +9,7 @@ from toy_rooms import GATEWAYS, ROOMS, fold
 from tinyloc.config import (
     CnnModel,
     Config,
+    Features,
     GruModel,
     LstmModel,
     MambaModel,
@@ -72,7 +73,7 @@ def test_plain_networks_are_as_small_as_the_students(config):
 def test_a_plain_network_learns_the_toy_rooms_and_is_read_back(config, tmp_path):
     training = Training(epochs=15, batch=8, learning_rate=0.05)
     config = config.model_copy(update={"training": training, "train_length": 12})
-    rows = train_fold(config, fold(), Windows(length=6), GATEWAYS, ROOMS, seed=0, out=tmp_path)
+    rows = train_fold(config, fold(), Windows(length=6), Features(), GATEWAYS, ROOMS, seed=0, out=tmp_path)
     assert (rows.y_true == rows.y_pred).mean() > 0.9
     trained = checkpoint.load(tmp_path / "model.pt")
     assert trained.config == config and rows.parameters == parameters(trained.model)

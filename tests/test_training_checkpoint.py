@@ -6,7 +6,7 @@ import pytest
 import torch
 from toy_rooms import GATEWAYS, ROOMS, steps
 
-from tinyloc.config import MambaModel, MdcsaModel, Windows
+from tinyloc.config import Features, MambaModel, MdcsaModel, Windows
 from tinyloc.data.windows import Scaler
 from tinyloc.errors import InputError
 from tinyloc.models.registry import build
@@ -20,13 +20,14 @@ MODELS = [MdcsaModel(family="mdcsa", d=8, kernels=[2]), MambaModel(family="mamba
 @pytest.fixture(params=MODELS, ids=lambda c: c.family)
 def trained(request):
     model = build(request.param, len(GATEWAYS), 6, len(ROOMS), seed=4).eval()
-    return Trained(model, request.param, Scaler.fit([steps("a")]), GATEWAYS, ROOMS)
+    return Trained(model, request.param, Scaler.fit([steps("a")]), GATEWAYS, ROOMS, Features(bin_s=0.5), length=7)
 
 
 def test_what_was_saved_is_what_is_loaded(trained, tmp_path):
     checkpoint.save(tmp_path / "model.pt", trained)
     loaded = checkpoint.load(tmp_path / "model.pt")
     assert (loaded.config, loaded.gateways, loaded.rooms) == (trained.config, GATEWAYS, ROOMS)
+    assert (loaded.features, loaded.length) == (Features(bin_s=0.5), 7)
     assert (loaded.n_ap, loaded.n_acc, loaded.n_rooms) == (2, 6, 2)
     expected, found = (predict_steps(t, [steps("b")], Windows(length=5)) for t in (trained, loaded))
     assert (found.scores == expected.scores).all() and (found.y_pred == expected.y_pred).all()

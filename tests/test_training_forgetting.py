@@ -5,7 +5,7 @@ import pytest
 import torch
 import toy_rooms
 
-from tinyloc.config import MambaModel, MdcsaModel
+from tinyloc.config import Features, MambaModel, MdcsaModel
 from tinyloc.data.windows import Scaler
 from tinyloc.errors import InputError
 from tinyloc.models import registry
@@ -18,7 +18,7 @@ SHAPE = dict(n_ap=2, n_acc=6, n_rooms=2, seed=0)
 def trained(config, model=None) -> Trained:
     model = model or registry.build(config, **SHAPE)
     scaler = Scaler.fit([toy_rooms.steps("a")])
-    return Trained(model, config, scaler, toy_rooms.GATEWAYS, toy_rooms.ROOMS)
+    return Trained(model, config, scaler, toy_rooms.GATEWAYS, toy_rooms.ROOMS, Features(), length=5)
 
 
 def test_with_a_constant_step_size_the_half_life_is_the_textbooks():

@@ -11,7 +11,17 @@ import pytest
 import torch
 from toy_rooms import GATEWAYS, ROOMS, fold, steps
 
-from tinyloc.config import Distillation, ForestModel, MambaModel, MdcsaModel, NeighboursModel, Target, Training, Windows
+from tinyloc.config import (
+    Distillation,
+    Features,
+    ForestModel,
+    MambaModel,
+    MdcsaModel,
+    NeighboursModel,
+    Target,
+    Training,
+    Windows,
+)
 from tinyloc.data.windows import Scaler, cut
 from tinyloc.errors import InputError
 from tinyloc.training import checkpoint, run
@@ -25,7 +35,7 @@ MAMBA = MambaModel(family="mamba", d=8, n_state=4, train_length=12, training=TRA
 BASELINES = [ForestModel(family="forest", trees=10), NeighboursModel(family="neighbours")]
 family = pytest.mark.parametrize("config", [MDCSA, MAMBA, *BASELINES], ids=lambda c: c.family)
 
-train_fold = partial(run.train_fold, windows=WINDOWS, gateways=GATEWAYS, rooms=ROOMS, seed=0)
+train_fold = partial(run.train_fold, windows=WINDOWS, features=Features(), gateways=GATEWAYS, rooms=ROOMS, seed=0)
 
 
 @family

@@ -181,21 +181,20 @@ def _scores(folder: Path) -> None:
 def evaluate(
     checkpoint: Annotated[Path, typer.Argument(help="A trained fold's model.pt.")],
     packets: Annotated[Path, typer.Argument(help="A CSV of packets in the SHIB columns.")],
-    config: ConfigOption = "quick",
 ) -> None:
-    """Score a trained model on a recording of your own."""
+    """Score a trained model on a recording of your own, cut into steps and windows as it was trained."""
+    from tinyloc.config import Windows
     from tinyloc.data.features import steps
     from tinyloc.data.packets import Dataset, Recording, read_csv
     from tinyloc.evaluation.metrics import evaluate as score
     from tinyloc.training import checkpoint as checkpoints
     from tinyloc.training.run import predict_steps
 
-    study = _study(config, None, None)
     trained = checkpoints.load(checkpoint)
     table = read_csv(packets, list(trained.gateways), list(trained.rooms), accelerometer=trained.n_acc > 0)
     recording = Recording(packets.stem, packets.stem, "living", table)
     dataset = Dataset(packets.stem, trained.gateways, trained.rooms, (recording,), f"packets of {packets}")
-    rows = predict_steps(trained, [steps(recording, dataset, study.config.features)], study.config.windows)
+    rows = predict_steps(trained, [steps(recording, dataset, trained.features)], Windows(length=trained.length))
     fold = score({"packets": rows}, trained.rooms)["folds"]["packets"]
     typer.echo(f"macro F1 {fold['macro_f1']:.4f}, accuracy {fold['accuracy']:.4f} over {fold['n']} windows")
     for room, value in fold["per_room_f1"].items():

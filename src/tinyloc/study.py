@@ -203,6 +203,7 @@ class Study:
                     model=settings,
                     fold=fold,
                     windows=self.config.windows,
+                    features=self.config.features,
                     gateways=prepared.gateways,
                     rooms=prepared.rooms,
                     seed=seed,

@@ -1,4 +1,4 @@
-"""A trained network with all that is needed to run it: weights, configuration, scaler, names."""
+"""A trained network with all that is needed to run it on packets: weights, settings, scaler, names, features."""
 
 import pickle
 from dataclasses import dataclass
@@ -9,24 +9,29 @@ import torch
 from pydantic import TypeAdapter
 from torch import nn
 
-from tinyloc.config import Model
+from tinyloc.config import Features, Model
 from tinyloc.data.windows import Scaler
 from tinyloc.errors import InputError
 from tinyloc.files import atomic
 from tinyloc.models import registry
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A network in evaluation mode. `rooms` and `gateways` name its outputs and its RSSI inputs, in order."""
+    """A network in evaluation mode. `rooms` and `gateways` name its outputs and its RSSI inputs, in order.
+
+    `features` made its steps, and `length` is how many of them it was asked about at a time.
+    """
 
     model: nn.Module
     config: Model
     scaler: Scaler
     gateways: tuple[str, ...]
     rooms: tuple[str, ...]
+    features: Features
+    length: int
 
     @property
     def n_ap(self) -> int:
@@ -53,6 +58,8 @@ def save(path: Path, trained: Trained) -> None:
         "rooms": list(trained.rooms),
         "gateways": list(trained.gateways),
         "scaler": trained.scaler.to_dict(),
+        "features": trained.features.model_dump(),
+        "length": trained.length,
     }
     with atomic(path) as temporary:
         torch.save(content, temporary)
@@ -72,6 +79,8 @@ def load(path: Path) -> Trained:
         scaler=Scaler.from_dict(content["scaler"]),
         gateways=tuple(content["gateways"]),
         rooms=tuple(content["rooms"]),
+        features=Features(**content["features"]),
+        length=content["length"],
     )
 
 

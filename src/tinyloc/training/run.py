@@ -29,6 +29,7 @@ def train_fold(
     model: config.Model,
     fold: Fold,
     windows: config.Windows,
+    features: config.Features,
     gateways: Sequence[str],
     rooms: Sequence[str],
     seed: int,
@@ -42,6 +43,7 @@ def train_fold(
     Leaves in `out`: predictions.npz, and for a network model.pt and history.csv. A fold that has all this of the same
     `making` (anything that decides the weights, in words) is read and not fitted again; one that was half trained
     is continued.
+    features: what made the steps of the fold; the checkpoint keeps them for whoever has packets.
     teachers: model.pt of the same fold, of every run that the model's `distillation` names.
     Raises InputError: a segment is too short for the windows, or the teacher is missing.
     """
@@ -49,7 +51,7 @@ def train_fold(
     if done.is_file() and read_notes(done).get("making") == making:
         return read_predictions(done)[fold.name]
     if isinstance(model, Neural):
-        rows = _network(model, fold, windows, gateways, rooms, seed, out, teachers, making, progress)
+        rows = _network(model, fold, windows, features, gateways, rooms, seed, out, teachers, making, progress)
     else:
         rows = _baseline(model, fold, windows, gateways, rooms, seed)
     write_predictions(done, {fold.name: rows}, making=making)
@@ -98,6 +100,7 @@ def _network(
     model: Neural,
     fold: Fold,
     windows: config.Windows,
+    features: config.Features,
     gateways: Sequence[str],
     rooms: Sequence[str],
     seed: int,
@@ -122,7 +125,7 @@ def _network(
         making=making,
         progress=progress,
     )
-    trained = Trained(network, model, scaler, tuple(gateways), tuple(rooms))
+    trained = Trained(network, model, scaler, tuple(gateways), tuple(rooms), features, windows.length)
     checkpoint.save(out / "model.pt", trained)
     _write_history(out / "history.csv", history, model.training.choose)
     (out / "training.pt").unlink()

@@ -23,7 +23,7 @@ N = 40
 @pytest.fixture(scope="module")
 def attention():
     """A twin with all that the passes touch: [1, 4, 3] and [1, 4, 2] -> softmax(0.5 elu(W x)), elu(W x)."""
-    import tensorflow as tf
+    from tinyloc.export.tensorflow import tf
 
     weight = tf.constant(np.random.default_rng(0).normal(size=(5, 6)), tf.float32)
 
@@ -59,7 +59,7 @@ def int8(attention, inputs, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def counter(tmp_path_factory) -> Path:
     """A stream model: total <- total + rssi; scores = -total."""
-    import tensorflow as tf
+    from tinyloc.export.tensorflow import tf
 
     class Counter(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([1, 3], name="rssi"), tf.TensorSpec([1, 3], name="state_total")])
@@ -105,7 +105,7 @@ def test_constants_are_aligned_and_names_short(int8):
 
 
 def test_an_operator_without_an_integer_kernel_is_refused(inputs):
-    import tensorflow as tf
+    from tinyloc.export.tensorflow import tf
 
     class Island(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([1, 4, 3], name="rssi")])
@@ -161,7 +161,7 @@ def test_constants_shorter_than_their_shape(int8, tmp_path):
 
 
 def test_an_operator_that_tflite_micro_lacks(tmp_path):
-    import tensorflow as tf
+    from tinyloc.export.tensorflow import tf
 
     class Power(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([1, 3], name="rssi")])

@@ -226,9 +226,8 @@ def test_the_same_seed_gives_the_same_files(exports, checkpoints, fold, tmp_path
 
 @pytest.mark.parametrize("kind", ["float32", "int8"])
 def test_an_export_that_is_another_function_is_not_kept(checkpoints, fold, kind, tmp_path, monkeypatch):
-    import tensorflow as tf
-
     from tinyloc.export import twin_mdcsa
+    from tinyloc.export.tensorflow import tf
 
     before = tmp_path / "model.tflite"
     before.write_bytes(b"of an earlier run")

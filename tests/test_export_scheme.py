@@ -75,7 +75,7 @@ def test_sums_are_brought_to_scale_as_the_compiler_has_it(sums, factor):
 
 
 def test_forms_without_exponentials():
-    import tensorflow as tf
+    from tinyloc.export.tensorflow import tf
 
     x = np.linspace(-30, 30, 2001).astype(np.float32)
     np.testing.assert_allclose(softplus(tf.constant(x)), np.logaddexp(0, x), atol=3e-5)
@@ -109,7 +109,7 @@ def test_channels_that_are_evened_out_are_wider_and_none_is_wider_than_the_wides
 @pytest.fixture(scope="module")
 def recurrent():
     """h <- h / 2 + W rssi; a slice of a wide tensor that is wanted last."""
-    import tensorflow as tf
+    from tinyloc.export.tensorflow import tf
 
     weight = tf.constant(np.random.default_rng(0).normal(size=(4, 64)), tf.float32)
 

@@ -309,7 +309,7 @@ def test_sizes(exported, name, flash, ram):
 
 def test_a_converter_bug_is_caught(tmp_path):
     """TensorFlow 2.21 turns concat(unstack(x, 0), -1) into a plain RESHAPE, and says nothing."""
-    import tensorflow as tf
+    from tinyloc.export.tensorflow import tf
 
     class Heads(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([1, 6, 4], name="rssi")])
@@ -334,7 +334,7 @@ def test_a_converter_bug_is_caught(tmp_path):
 
 def test_a_product_in_row_form_keeps_its_value(tmp_path):
     """TensorFlow's own quantiser wrecks D x, a row times a constant row, in a one-step Mamba; ours must not."""
-    import tensorflow as tf
+    from tinyloc.export.tensorflow import tf
 
     D = np.linspace(-2, 2, 32, dtype=np.float32)
 

@@ -8,7 +8,7 @@ from tinyloc.export.native import native_stderr
 from tinyloc.export.order import order_for_memory
 
 if TYPE_CHECKING:
-    import tensorflow as tf
+    from tinyloc.export.tensorflow import tf
 
 
 def float_graph(twin: "tf.Module") -> flatbuffer.schema.ModelT:
@@ -18,7 +18,7 @@ def float_graph(twin: "tf.Module") -> flatbuffer.schema.ModelT:
     their names. Inputs and outputs lie in the file in the order of the signature and of the returned mapping.
     The same weights always give the same graph. What is between has short names, which its integer forms keep.
     """
-    import tensorflow as tf
+    from tinyloc.export.tensorflow import tf
 
     function = twin.run.get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], twin)

@@ -35,7 +35,7 @@ class Desktop:
         """Raises InputError: TensorFlow Lite does not take the model at `path`, with its reason."""
         # TensorFlow takes seconds to import, talks, and points at its interpreter's successor
         with native_stderr(), warnings.catch_warnings(action="ignore"):
-            import tensorflow as tf
+            from tinyloc.export.tensorflow import tf
 
             try:
                 self._interpreter = tf.lite.Interpreter(str(path), num_threads=1)

@@ -16,9 +16,9 @@ The same function as `models.mamba.Mamba.step`, with these changes of form, exac
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from tinyloc.export.reach import Reach
+from tinyloc.export.tensorflow import tf
 from tinyloc.export.weights import (
     Avoid,
     before_norm,

@@ -21,9 +21,9 @@ Layouts: [1, 1, T, C] for convolutions, [K, M, T, ·] for attention, [T, K, M or
 import math
 
 import numpy as np
-import tensorflow as tf
 from torch import nn
 
+from tinyloc.export.tensorflow import tf
 from tinyloc.export.weights import (
     Avoid,
     before_norm,

@@ -3,8 +3,9 @@
 import math
 
 import numpy as np
-import tensorflow as tf
 from torch import nn
+
+from tinyloc.export.tensorflow import tf
 
 
 def numpy(parameter: nn.Parameter) -> np.ndarray:

@@ -1,0 +1,44 @@
+"""TensorFlow is imported in one place, and after triton."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tinyloc.files import REPOSITORY
+
+ONLY = REPOSITORY / "src" / "tinyloc" / "export" / "tensorflow.py"
+PYTHON = [p for folder in ("src", "tests", "benchmarks") for p in sorted((REPOSITORY / folder).rglob("*.py"))]
+
+
+def imported(path: Path) -> set[str]:
+    """The packages that a file imports, wherever in it."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+    return {name.split(".")[0] for name in names}
+
+
+def test_tensorflow_is_imported_in_one_place():
+    assert [path for path in PYTHON if "tensorflow" in imported(path)] == [ONLY]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_triton_is_loaded_first_where_there_is_one(there, tmp_path):
+    for name in ["tensorflow", *["triton"] * there]:
+        (tmp_path / f"{name}.py").write_text(f"print({name!r})\n")
+    if not there:
+        (tmp_path / "triton.py").write_text("raise ImportError\n")
+    paths = os.pathsep.join([str(tmp_path), str(REPOSITORY / "src")])
+    code = "import tinyloc.export.tensorflow"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["triton", "tensorflow"][not there :]

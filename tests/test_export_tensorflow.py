@@ -33,12 +33,7 @@ def test_triton_is_loaded_first_where_there_is_one(there, tmp_path):
     if not there:
         (tmp_path / "triton.py").write_text("raise ImportError\n")
     paths = os.pathsep.join([str(tmp_path), str(REPOSITORY / "src")])
-    code = "import tinyloc.export.tensorflow"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    command = [sys.executable, "-c", "import tinyloc.export.tensorflow"]
+    environment = {**os.environ, "PYTHONPATH": paths}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["triton", "tensorflow"][not there :]

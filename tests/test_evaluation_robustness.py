@@ -134,7 +134,7 @@ def test_where_a_part_of_a_recording_is_tested_no_other_part_is_asked(home, tmp_
     trained, making, asking = {20: tmp_path}, {"key": "k"}, []
     monkeypatch.setattr(robustness, "answer", lambda *a: asking.append(a) or run.answer(*a))
     found = robustness.run_fold(neighbours, fold, home, Features(), windows, asked, trained, 0, tmp_path, making)
-    fitted = train_fold(neighbours, fold, windows, home.gateways, home.rooms, 0, tmp_path)
+    fitted = train_fold(neighbours, fold, windows, Features(), home.gateways, home.rooms, 0, tmp_path)
     for rows in found.values():
         assert (rows.step == fitted.step).all() and (rows.recording == fitted.recording).all()
     assert (found[CLEAN.name].y_pred == fitted.y_pred).all()

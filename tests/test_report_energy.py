@@ -55,6 +55,8 @@ def test_a_class_that_a_core_lacks_is_a_dash():
     table = energy.cycles_table(SHIPPED).set_index("class")
     assert list(table.loc["vector"]) == ["–", "–", "1 – 4"]
     assert (table.drop("vector") != "–").all(axis=None)
+    assert list(table.index[1:3]) == ["block transfer", "and a word of it"]
+    assert list(table.loc["block transfer"]) == ["1 – 4", "0 – 10.5", "0 – 4"]
 
 
 def test_a_million_cycles_of_the_nrf52840_take_the_charge_of_its_data_sheet():

@@ -270,7 +270,7 @@ def table(constants: Constants) -> pd.DataFrame:
     rows = [
         {
             "constant": name.replace("_", " "),
-            "value": _value(found),
+            "value": shown(found),
             "unit": found.unit.replace("u", "µ", 1) if found.unit.startswith("u") else found.unit,
             "source": cite(found.source) if isinstance(found, Cited) else "our choice",
             "where": found.where if isinstance(found, Cited) else found.assumption,
@@ -285,7 +285,8 @@ def cite(keys: list[str]) -> str:
     return f"{{cite}}`{','.join(keys)}`"
 
 
-def _value(found: Cited | Choice) -> str:
+def shown(found: Cited | Choice) -> str:
+    """As it stands in the file, and not as rounded as what is computed with it."""
     if not isinstance(found, Span):
         return f"{found.value:g}"
     return f"{found.low:g}" if found.low == found.high else f"{found.low:g} – {found.high:g}"

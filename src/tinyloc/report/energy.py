@@ -15,7 +15,7 @@ import pandas as pd
 
 from tinyloc.data.packets import samples
 from tinyloc.errors import InputError
-from tinyloc.report.constants import CLASS_NAMES, Constants, Part, Range, cite
+from tinyloc.report.constants import CLASS_NAMES, Constants, Part, Range, cite, shown
 from tinyloc.report.home import Home
 
 AXES = 3  # of an accelerometer
@@ -153,11 +153,12 @@ def decisions_table(found: pd.DataFrame) -> pd.DataFrame:
 def cycles_table(constants: Constants) -> pd.DataFrame:
     """Cycles of every class on every core, best to worst; a dash where the core has no such instructions."""
     names = {"block": "block transfer", "block_words": "and a word of it"}
+    order = sorted(CLASS_NAMES, key=lambda name: CLASS_NAMES.index(name.removesuffix("_words")))  # below what it is of
     columns = {
-        core: [_range(table[name].si, 1) if name in table else "–" for name in CLASS_NAMES]
+        core: [shown(table[name]) if name in table else "–" for name in order]
         for core, table in constants.cycles.items()
     }
-    return pd.DataFrame({"class": [names.get(name, name.replace("_", " ")) for name in CLASS_NAMES], **columns})
+    return pd.DataFrame({"class": [names.get(name, name.replace("_", " ")) for name in order], **columns})
 
 
 def parts_table(constants: Constants) -> pd.DataFrame:

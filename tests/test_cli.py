@@ -62,6 +62,7 @@ def check(tmp_path: Path, text: str | bytes, *options: str) -> subprocess.Comple
         ["compile"],
         ["run"],
         ["reproduce"],
+        ["energy"],
         ["estimate"],
         ["reference"],
     ],

@@ -11,7 +11,7 @@ from tinyloc.data.plans import PLANS, A, C
 from tinyloc.data.simulate import simulate, the_environment
 from tinyloc.data.splits import folds
 from tinyloc.data.statistics import statistics
-from tinyloc.report import comparison, energy, ram, results
+from tinyloc.report import comparison, constants, energy, ram, results
 from tinyloc.report.figures import device, edge, learning, noise, radio
 
 
@@ -221,7 +221,7 @@ def test_kinds_beyond_the_colours_are_put_together():
 
 
 def test_energies_are_drawn_from_best_to_worst_over_the_radio(run):
-    spent = energy.decisions(results.devices(run[2]))
+    spent = energy.decisions(results.devices(run[2]), constants.read())
     figure = device.energies(spent, dict.fromkeys(("shib", "house"), (1e-5, 2e-5)))
     for ax, dataset in zip(figure.axes, ("shib", "house"), strict=True):
         part = spent[spent["dataset"] == dataset]

@@ -348,6 +348,34 @@ def _bytes(text: str) -> int:
     return int(number) * unit
 
 
+@app.command()
+def energy(
+    config: ConfigOption = "quick",
+    root: RootOption = None,
+    constants_file: Annotated[
+        Path | None,
+        typer.Option("--constants", help="Cycles, powers and the radio (.yaml; default: those that ship)."),
+    ] = None,
+    write: Annotated[
+        Path | None,
+        typer.Option("--write", help="Write the constants that ship to this file, to be changed, and stop."),
+    ] = None,
+) -> None:
+    """Estimate time and energy of a decision, best to worst, for the models that ran on a board."""
+    from tinyloc.report import constants, energy, results
+
+    if write is not None:
+        constants.write(write)
+        typer.echo(f"{write}: written")
+        return
+    known = constants.read(constants_file)
+    study = _study(config, root, None)
+    runs = results.devices(sorted(study.root.glob("results/*/*/seed*/device-*.json")))
+    if runs.empty:
+        raise InputError(f"{study.root}: no model has run on a board; start with `tinyloc run --dataset … --model …`")
+    typer.echo(energy.decisions_table(energy.decisions(runs, known)).to_string(index=False))
+
+
 # ── everything ───────────────────────────────────────────────────────────────────────────────────
 @app.command()
 def reproduce(

@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
@@ -19,6 +19,9 @@ class Strict(BaseModel):
     """An unknown key is an error, and a configuration never changes after it was read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Schema = TypeVar("Schema", bound=Strict)
 
 
 # ── data ─────────────────────────────────────────────────────────────────────────────────────────
@@ -232,7 +235,7 @@ class MdcsaModel(Neural):
     def in_order(cls, value: list[Modality]) -> list[Modality]:
         """The accelerometer gates the RSSI and never the other way round, so that there is one order."""
         if value not in (["rssi"], ["acc"], ["rssi", "acc"]):
-            raise ValueError(f"modalities {value}: give [rssi], [acc] or [rssi, acc]")
+            raise ValueError(f"{value}: give [rssi], [acc] or [rssi, acc]")
         return value
 
 
@@ -435,19 +438,29 @@ def read(path: Path) -> Config:
 
     Raises InputError: one line with file, key, value and the nearest key that exists.
     """
+    config = parse(path, Config, "configuration", "configs/quick.yaml")
+    return config.model_copy(update={"datasets": {n: _located(d, path) for n, d in config.datasets.items()}})
+
+
+def parse(path: Path, schema: type[Schema], kind: str, example: str) -> Schema:
+    """A YAML file, validated. kind, example: what such a file is called, and one to start from.
+
+    Raises InputError: one line with file, key, value and the nearest key that exists.
+    """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{path}: no such configuration file") from None
+        raise InputError(f"{path}: no such {kind} file") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read as a {kind} file: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
-        raise InputError(f"{path}: a configuration is a mapping of keys to values; start from configs/quick.yaml")
+        raise InputError(f"{path}: a {kind} file is a mapping of keys to values; start from {example}")
     try:
-        config = Config.model_validate(raw)
+        return schema.model_validate(raw)
     except ValidationError as error:
         raise InputError(f"{path}: {_first(error)}") from None
-    return config.model_copy(update={"datasets": {n: _located(d, path) for n, d in config.datasets.items()}})
 
 
 def _located(data: Data, path: Path) -> Data:
@@ -472,7 +485,7 @@ def _first(error: ValidationError) -> str:
     problems = error.errors()
     problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    path = [str(part) for part in problem["loc"]]
+    path = [str(part) for part in problem["loc"] if part != "[key]"]  # pydantic's mark of a wrong key
     if path[:1] in (["datasets"], ["models"]):
         del path[2:3]  # the kind or family, which pydantic puts between a name and its keys
     where = ".".join(path)
@@ -481,7 +494,8 @@ def _first(error: ValidationError) -> str:
         hint = f"did you mean {near[0]!r}?" if near else "remove it"
         return f"{where}: no such key; {hint}{more}"
     if problem["type"] == "value_error":
-        return f"{problem['ctx']['error']}{more}"
+        said = f"{problem['ctx']['error']}{more}"
+        return f"{where}: {said}" if where else said
     return f"{where}: {problem['msg']} (value {problem['input']!r}){more}"
 
 

@@ -52,7 +52,7 @@ def code_digest(*packages: str) -> str:
     files = []
     for name in packages:
         path = PACKAGE / name
-        files += sorted(p for p in path.rglob("*") if p.suffix in {".py", ".j2"}) if path.is_dir() else [path]
+        files += sorted(p for p in path.rglob("*") if p.suffix in {".py", ".j2", ".yaml"}) if path.is_dir() else [path]
     return sha256(*(part for f in files for part in (str(f.relative_to(PACKAGE)).encode(), f.read_bytes())))
 
 

@@ -21,6 +21,16 @@
 extern "C" {
 #endif
 
+/* Helium's integers, and its floats: files that use them include <arm_mve.h>, which takes a compiler long to read. */
+#ifdef __ARM_FEATURE_MVE
+#if __ARM_FEATURE_MVE & 1
+#define TL_HELIUM
+#endif
+#if __ARM_FEATURE_MVE & 2
+#define TL_HELIUM_FLOAT
+#endif
+#endif
+
 /* Of a function in the model's own file, which is compiled as if it stood in a file of its own. Its frame then lies on the
  * stack below no other call of the run, and its calls stay: GCC 12 clones such a function for the addresses it is given,
  * takes the clone for one without effects (ipa-pure-const and ipa-modref agree) and drops the call. */
@@ -60,16 +70,22 @@ static inline int32_t tl_rescale(int32_t x, const struct tl_scale *scale)
     return tl_rounding_shift(tl_high_mul(shifted, scale->multiplier), scale->right);
 }
 
-/* tl_high_mul for |a| < 2^30, which is one instruction more than a shift where there is a DSP extension. */
-static inline int32_t tl_high_mul30(int32_t a, int32_t b)
+/* round(a b / 2^32), ties upwards: one instruction where there is a DSP extension. */
+static inline int32_t tl_high_word(int32_t a, int32_t b)
 {
 #ifdef __ARM_FEATURE_DSP
     int32_t high;
-    __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(a * 2), "r"(b));
+    __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(a), "r"(b));
     return high;
 #else
-    return tl_high_mul(a, b);
+    return (int32_t)(((int64_t)a * b + ((int64_t)1 << 31)) >> 32);
 #endif
+}
+
+/* tl_high_mul for |a| < 2^30 */
+static inline int32_t tl_high_mul30(int32_t a, int32_t b)
+{
+    return tl_high_word(a * 2, b);
 }
 
 /* An int32, as is tl_requantise: as an int8 it would be extended once more before it is stored. */
@@ -142,25 +158,22 @@ static inline int32_t tl_requantise_s16(int32_t sum, const struct tl_channel *c,
 
 /* How a 64-bit sum becomes an int16: TFLite keeps 15 bits of the multiplier for it, and rounds once, ties upwards. */
 struct tl_wide_channel {
-    int64_t bias; /* where the sum starts */
-    int32_t multiplier;
-    uint32_t right; /* 8 … 46 */
+    int64_t bias;        /* where the sum starts */
+    int32_t multiplier;  /* the 15 bits, times 2^(32 - right); 0 where that is no int32 */
+    uint16_t multiplier15;
+    uint8_t right; /* 8 … 46 */
 };
 
-/* x / 2^n, ties upwards, as 32 bits; n from 32 to 46, which few models need (tl_fixed.c). */
-int32_t tl_rounded_far(int64_t x, uint32_t n);
+/* The same for every sum and every channel: what tl_requantise_wide cannot do quickly (tl_fixed.c). */
+int32_t tl_requantise_far(int64_t sum, const struct tl_wide_channel *c);
 
-static inline int16_t tl_requantise_wide(int64_t sum, const struct tl_wide_channel *c, int32_t low, int32_t high)
+/* Most sums have 32 bits, and most multipliers are small. */
+static inline int32_t tl_requantise_wide(int64_t sum, const struct tl_wide_channel *c)
 {
-    const int64_t product = sum * c->multiplier;
-    int32_t result;
-    if (c->right < 32) { /* then half a unit is a word, and the bits of the result lie in two neighbouring ones */
-        const uint64_t scaled = (uint64_t)product + ((uint32_t)1 << (c->right - 1));
-        result = (int32_t)((uint32_t)scaled >> c->right | (uint32_t)(scaled >> 32) << (32 - c->right));
-    } else {
-        result = tl_rounded_far(product, c->right);
-    }
-    return (int16_t)tl_clamp(result, low, high);
+    const int32_t low = (int32_t)sum;
+    if (low != sum || c->multiplier == 0)
+        return tl_requantise_far(sum, c);
+    return tl_saturate_s16(tl_high_word(low, c->multiplier));
 }
 
 /* ---- fixed-point functions (tl_fixed.c) ---- */
@@ -281,13 +294,15 @@ void tl_units_f32(const float *x, const float *w, const float *bias, uint32_t de
                   float high, float *out);
 
 /* The same for int16 rows, which need no widening (tl_units_s16.c); weights: packed in another way,
- * [ceil(units / 4)][groups][4 units][4]. */
+ * words [ceil(units / 4)][groups][4 units]. */
 struct tl_units_s16 {
     uint32_t units, depth;
     const struct tl_wide_channel *channels; /* [units] */
+    uint32_t clamped;                       /* whether low and high are not the limits of int16 */
     int32_t low, high;
 };
-void tl_units_s16(const struct tl_units_s16 *p, const int8_t *weights, const int16_t *x, int16_t *out);
+void tl_units_s16(const struct tl_units_s16 *p, const uint32_t *weights, const int16_t *x, int16_t *out);
+void tl_clamp_row_s16(int16_t *x, uint32_t n, int32_t low, int32_t high);
 
 /* ---- dense (tl_dense.c) ---- */
 
@@ -303,7 +318,7 @@ void tl_fully_connected_table_s8(const struct tl_fully_connected_s8 *p, const in
 
 struct tl_fully_connected_s16 {
     uint32_t rows, out_step;
-    const int8_t *weights; /* packed */
+    const uint32_t *weights; /* packed */
     struct tl_units_s16 units;
 };
 void tl_fully_connected_s16(const struct tl_fully_connected_s16 *p, const int16_t *in, int16_t *out);
@@ -375,7 +390,7 @@ void tl_conv_table_s8(const struct tl_conv_s8 *p, const int8_t *in, int8_t *out,
 /* scratch: the taps of one window. */
 struct tl_conv_s16 {
     struct tl_convolution shape;
-    const int8_t *weights; /* of each group [out_c / groups][filter_h][filter_w][depth], packed */
+    const uint32_t *weights; /* of each group [out_c / groups][filter_h][filter_w][depth], packed */
     const int16_t *padding; /* [depth] zeros */
     struct tl_units_s16 units; /* of one group; channels: [out_c] */
 };

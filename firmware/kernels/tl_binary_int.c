@@ -1,12 +1,6 @@
 /* ADD, SUB, SQUARED_DIFFERENCE, MUL, MINIMUM, MAXIMUM of int8; ADD, SUB, MUL of int16. */
 #include "tinyloc_kernels.h"
 
-static inline void clamp_row_s16(int16_t *x, uint32_t n, int32_t low, int32_t high)
-{
-    for (int16_t *end = x + n; x != end; x++)
-        *x = (int16_t)tl_clamp(*x, low, high);
-}
-
 /* The loops are the same for every operation; EXPRESSION is in x and y, one element of each operand. VARIABLES hold
  * what it needs of *p, of which an int8 that is written could be a part. */
 #define BINARY(NAME, BLOCK, TYPE, VARIABLES, EXPRESSION, AFTER_ROW)                                             \
@@ -26,7 +20,7 @@ static inline void clamp_row_s16(int16_t *x, uint32_t n, int32_t low, int32_t hi
     }
 
 #define CLAMP_ROW if (p->clamped) tl_clamp_row_s8(out - n, n, p->low, p->high)
-#define CLAMP_ROW_S16 if (p->clamped) clamp_row_s16(out - n, n, p->low, p->high)
+#define CLAMP_ROW_S16 if (p->clamped) tl_clamp_row_s16(out - n, n, p->low, p->high)
 #define OUTPUT const struct tl_channel output = p->output
 #define COMMON const struct tl_common_scale common = p->common; OUTPUT
 #define ZEROS const int32_t zero_a = p->zero_a, zero_b = p->zero_b; OUTPUT

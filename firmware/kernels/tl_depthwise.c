@@ -40,7 +40,7 @@ DEPTHWISE(tl_depthwise_conv_s8, tl_depthwise_conv_s8, int8_t, int8_t, int32_t, p
           sum + (*x - p->zero_in) * *w,
           tl_clamp_s8(tl_requantise(sum, &p->channels[c], p->channels[c].general), p->low, p->high))
 DEPTHWISE(tl_depthwise_conv_s16, tl_depthwise_conv_s16, int16_t, int8_t, int64_t, p->channels[c].bias, sum + *x * *w,
-          tl_requantise_wide(sum, &p->channels[c], p->low, p->high))
+          (int16_t)tl_clamp(tl_requantise_wide(sum, &p->channels[c]), p->low, p->high))
 static DEPTHWISE(multiplied_f32, tl_depthwise_conv_f32, float, float, float, p->bias[c], tl_fma(*x, *w, sum),
           tl_clampf(sum, p->low, p->high))
 

@@ -240,6 +240,11 @@ static inline float tl_siluf(float x)
     return x * tl_logisticf(x);
 }
 
+static inline float tl_hard_swishf(float x)
+{
+    return x * tl_clampf(x + 3.0f, 0.0f, 6.0f) / 6.0f;
+}
+
 static inline float tl_eluf(float x)
 {
     return x < 0.0f ? tl_expf(x) - 1.0f : x;
@@ -557,6 +562,20 @@ struct tl_squared_difference_s8 {
 void tl_squared_difference_s8(const struct tl_squared_difference_s8 *p, const int8_t *a, const int8_t *b,
                               int8_t *out);
 
+/* int16 is not widened before: half of b is rounded, and so is a in that scale. */
+static inline int32_t tl_halved_difference(int32_t a, int32_t b, const struct tl_scale *scale_a)
+{
+    return ((b + 1) >> 1) - tl_rescale(a, scale_a);
+}
+
+struct tl_squared_difference_s16 {
+    struct tl_broadcast shape;
+    struct tl_scale scale_a;
+    struct tl_channel output;
+};
+void tl_squared_difference_s16(const struct tl_squared_difference_s16 *p, const int16_t *a, const int16_t *b,
+                               int16_t *out);
+
 struct tl_mul_int {
     struct tl_broadcast shape;
     int32_t zero_a, zero_b;
@@ -567,11 +586,34 @@ struct tl_mul_int {
 void tl_mul_s8(const struct tl_mul_int *p, const int8_t *a, const int8_t *b, int8_t *out);
 void tl_mul_s16(const struct tl_mul_int *p, const int16_t *a, const int16_t *b, int16_t *out);
 
-struct tl_extremum_s8 {
+struct tl_extremum_int {
     struct tl_broadcast shape;
 };
-void tl_minimum_s8(const struct tl_extremum_s8 *p, const int8_t *a, const int8_t *b, int8_t *out);
-void tl_maximum_s8(const struct tl_extremum_s8 *p, const int8_t *a, const int8_t *b, int8_t *out);
+void tl_minimum_s8(const struct tl_extremum_int *p, const int8_t *a, const int8_t *b, int8_t *out);
+void tl_maximum_s8(const struct tl_extremum_int *p, const int8_t *a, const int8_t *b, int8_t *out);
+void tl_minimum_s16(const struct tl_extremum_int *p, const int16_t *a, const int16_t *b, int16_t *out);
+void tl_maximum_s16(const struct tl_extremum_int *p, const int16_t *a, const int16_t *b, int16_t *out);
+
+/* x above zero, alpha x below it; not yet saturated. */
+struct tl_slopes {
+    int32_t zero_in, zero_alpha, zero_out;
+    struct tl_scale above, below;
+};
+
+static inline int32_t tl_sloped(int32_t x, int32_t alpha, const struct tl_slopes *s)
+{
+    const int32_t centred = x - s->zero_in;
+    const int32_t scaled = centred >= 0 ? tl_rescale(centred, &s->above)
+                                        : tl_rescale(centred * (alpha - s->zero_alpha), &s->below);
+    return scaled + s->zero_out;
+}
+
+struct tl_prelu_int {
+    struct tl_broadcast shape;
+    struct tl_slopes slopes;
+};
+void tl_prelu_s8(const struct tl_prelu_int *p, const int8_t *x, const int8_t *alpha, int8_t *out);
+void tl_prelu_s16(const struct tl_prelu_int *p, const int16_t *x, const int16_t *alpha, int16_t *out);
 
 struct tl_binary_f32 {
     struct tl_broadcast shape;
@@ -585,6 +627,7 @@ void tl_div_f32(const struct tl_binary_f32 *p, const float *a, const float *b, f
 void tl_squared_difference_f32(const struct tl_binary_f32 *p, const float *a, const float *b, float *out);
 void tl_minimum_f32(const struct tl_binary_f32 *p, const float *a, const float *b, float *out);
 void tl_maximum_f32(const struct tl_binary_f32 *p, const float *a, const float *b, float *out);
+void tl_prelu_f32(const struct tl_binary_f32 *p, const float *x, const float *alpha, float *out);
 
 struct tl_unary_f32 {
     uint32_t count;
@@ -600,6 +643,7 @@ void tl_square_f32(const struct tl_unary_f32 *p, const float *in, float *out);
 void tl_neg_f32(const struct tl_unary_f32 *p, const float *in, float *out);
 void tl_abs_f32(const struct tl_unary_f32 *p, const float *in, float *out);
 void tl_elu_f32(const struct tl_unary_f32 *p, const float *in, float *out);
+void tl_hard_swish_f32(const struct tl_unary_f32 *p, const float *in, float *out);
 
 struct tl_clamp_f32 {
     uint32_t count;
@@ -763,7 +807,25 @@ struct tl_sum_f32 {
 };
 void tl_sum_f32(const struct tl_sum_f32 *p, const float *in, float *out);
 
-/* ---- moving (tl_move.c) ---- */
+/* The largest or the smallest element, instead of the sum. */
+struct tl_extreme {
+    struct tl_reduction shape;
+};
+void tl_largest_s8(const struct tl_extreme *p, const int8_t *in, int8_t *out);
+void tl_largest_f32(const struct tl_extreme *p, const float *in, float *out);
+void tl_smallest_s8(const struct tl_extreme *p, const int8_t *in, int8_t *out);
+void tl_smallest_f32(const struct tl_extreme *p, const float *in, float *out);
+
+/* Where along the middle one of three dimensions it lies, the first of equal ones. */
+struct tl_arg {
+    uint32_t outer, depth, inner;
+};
+void tl_arg_largest_s8(const struct tl_arg *p, const int8_t *in, int32_t *out);
+void tl_arg_largest_f32(const struct tl_arg *p, const float *in, int32_t *out);
+void tl_arg_smallest_s8(const struct tl_arg *p, const int8_t *in, int32_t *out);
+void tl_arg_smallest_f32(const struct tl_arg *p, const float *in, int32_t *out);
+
+/* ---- moving (tl_move.c, tl_resize.c) ---- */
 
 /* Copies a box of elements from one grid of steps to another. */
 struct tl_move {
@@ -772,6 +834,13 @@ struct tl_move {
 void tl_move_s8(const struct tl_move *p, const int8_t *in, int8_t *out);
 void tl_move_s16(const struct tl_move *p, const int16_t *in, int16_t *out);
 void tl_move_f32(const struct tl_move *p, const float *in, float *out);
+
+/* Pixel (y, x) of the output is pixel (rows[y], columns[x]) of the input; both in bytes from the first one. */
+struct tl_resize {
+    uint32_t batches, in_bytes, out_h, out_w, pixel_bytes;
+    const uint32_t *rows, *columns; /* [out_h], [out_w] */
+};
+void tl_resize(const struct tl_resize *p, const void *in, void *out);
 
 struct tl_fill_s8 {
     uint32_t count;

@@ -132,6 +132,12 @@ class Program:
         self.tensors.append(tensor)
         return tensor
 
+    def constant(self, name: str, values: np.ndarray) -> Tensor:
+        """A new tensor whose values are known."""
+        tensor = Tensor(len(self.tensors), name, values.shape, values.dtype.name, data=values)
+        self.tensors.append(tensor)
+        return tensor
+
     def scratch(self, size: int) -> int:
         """A new tensor of `size` bytes without a meaning."""
         self.tensors.append(Tensor(len(self.tensors), "(scratch)", (size,), "int8"))

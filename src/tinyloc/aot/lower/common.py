@@ -88,6 +88,10 @@ class Context:
         self.need(quantisation.scale.size == 1, f"{tensor} has more than one scale")
         self.need(tensor.dtype != "int16" or tensor.zero_point == 0, f"{tensor} has a zero point")
 
+    def same_quantisation(self, a: Tensor, b: Tensor) -> None:
+        same = a.scale == b.scale and a.zero_point == b.zero_point
+        self.need(same, f"{a} and {b} differ in quantisation")
+
     def shape(self, tensor: Tensor, expected: Sequence[int]) -> None:
         self.need(tensor.shape == tuple(expected), f"{tensor} should have the shape {list(expected)}")
 

@@ -182,6 +182,45 @@ def _range(c: Context, n: int, begin: int, end: int, stride: int, axis: int) -> 
     return indices[0], len(indices), stride
 
 
+def space_to_depth(c: Context) -> None:
+    source, output, block = c.input(0), c.output, _block(c)
+    batches, height, width, depth = source.shape
+    c.need(height % block == width % block == 0, f"blocks of {block} do not divide {source}")
+    dims = [batches, height // block, width // block, block, block * depth]
+    c.shape(output, (*dims[:3], block * dims[4]))
+    row = width * depth
+    extract(c, source, output, dims, 0, [height * row, block * row, block * depth, row, 1])
+
+
+def depth_to_space(c: Context) -> None:
+    source, output, block = c.input(0), c.output, _block(c)
+    batches, height, width, depth = source.shape
+    c.need(depth % block**2 == 0, f"{depth} channels are no blocks of {block} x {block}")
+    run = depth // block  # a row of a block
+    c.shape(output, (batches, height * block, width * block, run // block))
+    row = width * depth
+    extract(c, source, output, [batches, height, block, width, run], 0, [height * row, row, run, depth, 1])
+
+
+def _block(c: Context) -> int:
+    source, block = c.input(0), c.options["block_size"]
+    c.kind(source, c.output)
+    c.need(len(source.shape) == 4, f"{source} is not 4-D")
+    c.need(block >= 1, f"its block size is {block}")
+    return block
+
+
+def broadcast_to(c: Context) -> None:
+    source, output = c.input(0), c.output
+    c.kind(source, output, wide=True)
+    missing = len(output.shape) - len(source.shape)
+    aligned = (1,) * missing + source.shape
+    fits = missing >= 0 and all(n in (1, m) for n, m in zip(aligned, output.shape, strict=True))
+    c.need(fits, f"{source} cannot be broadcast to {output}")
+    steps = [0 if n == 1 else step for n, step in zip(aligned, dense_strides(aligned), strict=True)]
+    extract(c, source, output, list(output.shape), 0, steps)
+
+
 def gather(c: Context) -> None:
     """GATHER with indices that are known."""
     source, indices, output = c.input(0), c.input(1), c.output
@@ -283,6 +322,9 @@ LOWERINGS = {
     "SLICE": slice_,
     "STRIDED_SLICE": strided_slice,
     "GATHER": gather,
+    "SPACE_TO_DEPTH": space_to_depth,
+    "DEPTH_TO_SPACE": depth_to_space,
+    "BROADCAST_TO": broadcast_to,
     "CONCATENATION": concatenation,
     "PACK": pack,
     "PAD": pad,

@@ -96,6 +96,14 @@ def depthwise_convolution(z: Zoo) -> None:
     )
 
 
+def transposed_convolution(z: Zoo) -> None:
+    for padding, shape in ((0, (2, 6, 7, 5)), (1, (2, 7, 10, 5))):
+        x = z.source((2, 3, 4, 3))
+        weights, bias = z.weights(x, (5, 3, 4, 3))
+        inputs = [z.integers(*shape), weights, x, bias]
+        z.operator("TRANSPOSE_CONV", inputs, [z.result(shape)], "TransposeConv", padding=padding, strideH=2, strideW=2)
+
+
 def matrices(z: Zoo) -> None:
     for adjoint in (False, True):
         a, b = z.source((2, 3, 5)), z.source((1, 7, 5) if adjoint else (1, 5, 7))
@@ -294,6 +302,18 @@ def blocks(z: Zoo) -> None:
     )
 
 
+def images(z: Zoo) -> None:
+    """To blocks and back, of one axis and of two, with margins and without."""
+    q = z.quantisation()
+    for shape, block, margins, parted in (
+        ((2, 6, 3), [2], [[0, 0]], (4, 3, 3)),
+        ((1, 5, 4, 3), [3, 2], [[1, 0], [0, 2]], (6, 2, 3, 3)),
+    ):
+        more = z.integers(*block), z.constant(np.array(margins, np.int32))
+        z.operator("SPACE_TO_BATCH_ND", [z.source(shape, **q), *more], [z.result(parted, **q)], "SpaceToBatchND")
+        z.operator("BATCH_TO_SPACE_ND", [z.source(parted, **q), *more], [z.result(shape, **q)], "BatchToSpaceND")
+
+
 def broadcast(z: Zoo) -> None:
     q = z.quantisation()
     inputs = [z.source((3, 1, 5), **q), z.integers(2, 3, 4, 5)]
@@ -336,6 +356,7 @@ ANIMALS: dict[str, tuple[Iterable[str], Callable[[Zoo], None]]] = {
     "CONV_2D": (ALL, convolution),
     "EXPAND_DIMS, CONV_2D, SQUEEZE": (ALL, convolution_of_a_sequence),
     "DEPTHWISE_CONV_2D": (ALL, depthwise_convolution),
+    "TRANSPOSE_CONV": (ALL, transposed_convolution),
     "BATCH_MATMUL": (ALL, matrices),
     "selective step": (FLOATS, selective_step),
     "AVERAGE_POOL_2D": (ALL, pool("AVERAGE_POOL_2D")),
@@ -378,6 +399,7 @@ ANIMALS: dict[str, tuple[Iterable[str], Callable[[Zoo], None]]] = {
     "STRIDED_SLICE": (ALL, strided_slice),
     "GATHER": (NARROW, gather),
     "SPACE_TO_DEPTH, DEPTH_TO_SPACE": (NARROW, blocks),
+    "SPACE_TO_BATCH_ND, BATCH_TO_SPACE_ND": (NARROW, images),
     "BROADCAST_TO": (ALL, broadcast),
     "RESIZE_NEAREST_NEIGHBOR": (ALL, resize),
     "SHAPE, STRIDED_SLICE, PACK, RESHAPE": (ALL, shape_of),

@@ -9,7 +9,7 @@
 static inline float32x4_t exp_four(float32x4_t x)
 {
     if (vcmphiq_n_u32(vreinterpretq_u32_f32(vabsq_f32(x)), 0x42adffffu)) { /* one of them is 87 or more */
-        float each[4];
+        float each[4] = {0.0f}; /* GCC's analyser does not know that the next line writes it */
         vst1q_f32(each, x);
         for (uint32_t i = 0; i < 4; i++)
             each[i] = tl_expf(each[i]);

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinyloc.aot.graph import Graph, Operator, Tensor
+from tinyloc.aot.graph import Graph, Operator, Quantisation, Tensor
 
 if TYPE_CHECKING:
     from tinyloc.aot.loops import Nest
@@ -132,9 +132,9 @@ class Program:
         self.tensors.append(tensor)
         return tensor
 
-    def constant(self, name: str, values: np.ndarray) -> Tensor:
+    def constant(self, name: str, values: np.ndarray, quantisation: Quantisation | None = None) -> Tensor:
         """A new tensor whose values are known."""
-        tensor = Tensor(len(self.tensors), name, values.shape, values.dtype.name, data=values)
+        tensor = Tensor(len(self.tensors), name, values.shape, values.dtype.name, quantisation, values)
         self.tensors.append(tensor)
         return tensor
 

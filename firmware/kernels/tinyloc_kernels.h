@@ -7,7 +7,8 @@
  *   answers bit for bit. What can be computed at compile time (zero-point corrections, tables, collapsed shapes) is in
  *   the parameter block.
  * - Float kernels (_f32) use their own exp, tanh and log, and say themselves where a multiplication and an addition
- *   are one operation (tl_fma), so that host and target agree; build with -ffp-contract=off. See tl_math.c.
+ *   are one operation (tl_fma), so that host and target agree; build with -ffp-contract=off. See tl_math.c. Helium's
+ *   lanes keep the order of every sum; they take what lies below the smallest normal number for zero.
  * - An output may lie where an input lies only in kernels that say so.
  */
 #ifndef TINYLOC_KERNELS_H

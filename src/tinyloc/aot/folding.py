@@ -38,7 +38,8 @@ def _value(operator: Operator, tensors: list[Tensor], outputs: tuple[int, ...]) 
     if compute is None or None in operator.inputs or len(operator.outputs) != 1 or operator.outputs[0] in outputs:
         return None
     output, inputs = tensors[operator.outputs[0]], [tensors[index] for index in operator.inputs]
-    if output.dtype not in INTEGERS or output.size > MOST:
+    clamped = operator.options.get("activation", "NONE") != "NONE"
+    if clamped or output.dtype not in INTEGERS or output.size > MOST:
         return None
     try:
         value = _shape(inputs) if operator.name == "SHAPE" else _computed(compute, operator, inputs)

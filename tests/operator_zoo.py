@@ -96,6 +96,14 @@ def depthwise_convolution(z: Zoo) -> None:
     )
 
 
+def transposed_convolution(z: Zoo) -> None:
+    for padding, shape in ((0, (2, 6, 7, 5)), (1, (2, 7, 10, 5))):
+        x = z.source((2, 3, 4, 3))
+        weights, bias = z.weights(x, (5, 3, 4, 3))
+        inputs = [z.integers(*shape), weights, x, bias]
+        z.operator("TRANSPOSE_CONV", inputs, [z.result(shape)], "TransposeConv", padding=padding, strideH=2, strideW=2)
+
+
 def matrices(z: Zoo) -> None:
     for adjoint in (False, True):
         a, b = z.source((2, 3, 5)), z.source((1, 7, 5) if adjoint else (1, 5, 7))
@@ -146,6 +154,25 @@ def reduction(name: str) -> Callable[[Zoo], None]:
     return add
 
 
+def extreme(name: str) -> Callable[[Zoo], None]:
+    def add(z: Zoo) -> None:
+        q = z.quantisation()
+        for axes, shape, keep in (((1, -1), (2, 4), False), ((2,), (2, 3, 1, 5), True)):
+            inputs = [z.source((2, 3, 4, 5), **q), z.integers(*axes)]
+            z.operator(name, inputs, [z.result(shape, **q)], "Reducer", keepDims=keep)
+
+    return add
+
+
+def arg(name: str, options: str) -> Callable[[Zoo], None]:
+    def add(z: Zoo) -> None:
+        for axis, shape in ((-1, (2, 3)), (0, (3, 5))):
+            y = z.output(z.tensor(shape, "int32"))
+            z.operator(name, [z.source((2, 3, 5)), z.integers(axis)], [y], options, outputType=2)
+
+    return add
+
+
 def softmax(z: Zoo) -> None:
     z.operator("SOFTMAX", [z.source((3, 7))], [z.result((3, 7), **z.fixed(8, -128))], "Softmax", beta=1.0)
 
@@ -180,6 +207,22 @@ def function(name: str, options: str = "", bits: int | None = None, zero: int = 
         z.operator(name, [z.source((3, 7))], [z.result((3, 7), **more)], options)
 
     return add
+
+
+def leaky(z: Zoo) -> None:
+    for slope in (0.2, -1.7):
+        z.operator("LEAKY_RELU", [z.source((3, 7))], [z.result((3, 7))], "LeakyRelu", alpha=slope)
+
+
+def prelu(z: Zoo) -> None:
+    """Slopes of channels, of elements, and one for all; of int16 they are int8 that are known."""
+    dtype = FLOAT if z.dtype == FLOAT else BYTE
+    q = {} if dtype == FLOAT else {"scale": 0.013, "zero": 7}
+    for shape in ((5,), (2, 3, 5), (1,)):
+        values = z.random.integers(-9, 9, shape).astype(dtype)
+        z.operator("PRELU", [z.source((2, 3, 5)), z.constant(values, **q)], [z.result((2, 3, 5))])
+    if z.dtype != WIDE:
+        z.operator("PRELU", [z.source((2, 3, 5)), z.source((1, 5))], [z.result((2, 3, 5))])
 
 
 def requantisation(z: Zoo) -> None:
@@ -249,6 +292,52 @@ def gather(z: Zoo) -> None:
     z.operator("GATHER", [z.source((3, 5), **q), z.integers(4, 0)], [z.result((3, 2), **q)], "Gather", axis=1)
 
 
+def blocks(z: Zoo) -> None:
+    q = z.quantisation()
+    z.operator(
+        "SPACE_TO_DEPTH", [z.source((2, 4, 6, 3), **q)], [z.result((2, 2, 3, 12), **q)], "SpaceToDepth", blockSize=2
+    )
+    z.operator(
+        "DEPTH_TO_SPACE", [z.source((2, 2, 3, 12), **q)], [z.result((2, 4, 6, 3), **q)], "DepthToSpace", blockSize=2
+    )
+
+
+def images(z: Zoo) -> None:
+    """To blocks and back, of one axis and of two, with margins and without."""
+    q = z.quantisation()
+    for shape, block, margins, parted in (
+        ((2, 6, 3), [2], [[0, 0]], (4, 3, 3)),
+        ((1, 5, 4, 3), [3, 2], [[1, 0], [0, 2]], (6, 2, 3, 3)),
+    ):
+        more = z.integers(*block), z.constant(np.array(margins, np.int32))
+        z.operator("SPACE_TO_BATCH_ND", [z.source(shape, **q), *more], [z.result(parted, **q)], "SpaceToBatchND")
+        z.operator("BATCH_TO_SPACE_ND", [z.source(parted, **q), *more], [z.result(shape, **q)], "BatchToSpaceND")
+
+
+def broadcast(z: Zoo) -> None:
+    q = z.quantisation()
+    inputs = [z.source((3, 1, 5), **q), z.integers(2, 3, 4, 5)]
+    z.operator("BROADCAST_TO", inputs, [z.result((2, 3, 4, 5), **q)], "BroadcastTo")
+
+
+def resize(z: Zoo) -> None:
+    q = z.quantisation()
+    for more in ({}, {"alignCorners": True}, {"halfPixelCenters": True}):
+        inputs = [z.source((2, 3, 4, 3), **q), z.integers(5, 3)]
+        z.operator("RESIZE_NEAREST_NEIGHBOR", inputs, [z.result((2, 5, 3, 3), **q)], "ResizeNearestNeighbor", **more)
+
+
+def shape_of(z: Zoo) -> None:
+    """What a converter writes before a RESHAPE if it does not know the batch: all of it goes at compile time."""
+    q = z.quantisation()
+    x, (shape, batch, both) = z.source((2, 3, 4), **q), (z.tensor(s, "int32") for s in ((3,), (), (2,)))
+    z.operator("SHAPE", [x], [shape], "Shape", outType=2)
+    bounds = [z.integers(0), z.integers(1), z.integers(1)]
+    z.operator("STRIDED_SLICE", [shape, *bounds], [batch], "StridedSlice", shrinkAxisMask=1)
+    z.operator("PACK", [batch, z.constant(np.int32(12))], [both], "Pack", valuesCount=2)
+    z.operator("RESHAPE", [x, both], [z.result((2, 12), **q)], "Reshape")
+
+
 def pad(z: Zoo) -> None:
     q = z.quantisation()
     margins = z.constant(np.array([[0, 1], [2, 0]], np.int32))
@@ -267,26 +356,34 @@ ANIMALS: dict[str, tuple[Iterable[str], Callable[[Zoo], None]]] = {
     "CONV_2D": (ALL, convolution),
     "EXPAND_DIMS, CONV_2D, SQUEEZE": (ALL, convolution_of_a_sequence),
     "DEPTHWISE_CONV_2D": (ALL, depthwise_convolution),
+    "TRANSPOSE_CONV": (ALL, transposed_convolution),
     "BATCH_MATMUL": (ALL, matrices),
     "selective step": (FLOATS, selective_step),
     "AVERAGE_POOL_2D": (ALL, pool("AVERAGE_POOL_2D")),
     "MAX_POOL_2D": (ALL, pool("MAX_POOL_2D")),
     "MEAN": (ALL, reduction("MEAN")),
-    "SUM": (NARROW, reduction("SUM")),
+    "SUM": (ALL, reduction("SUM")),
+    "REDUCE_MAX": (NARROW, extreme("REDUCE_MAX")),
+    "REDUCE_MIN": (NARROW, extreme("REDUCE_MIN")),
+    "ARG_MAX": (NARROW, arg("ARG_MAX", "ArgMax")),
+    "ARG_MIN": (NARROW, arg("ARG_MIN", "ArgMin")),
     "SOFTMAX": (ALL, softmax),
     "L2_NORMALIZATION": (NARROW, direction),
     "ADD": (ALL, binary("ADD", "Add")),
     "SUB": (ALL, binary("SUB", "Sub")),
     "MUL": (ALL, binary("MUL", "Mul")),
-    "SQUARED_DIFFERENCE": (NARROW, binary("SQUARED_DIFFERENCE", "SquaredDifference")),
-    "MINIMUM": (NARROW, binary("MINIMUM", "MaximumMinimum", same=True)),
-    "MAXIMUM": (NARROW, binary("MAXIMUM", "MaximumMinimum", same=True)),
+    "SQUARED_DIFFERENCE": (ALL, binary("SQUARED_DIFFERENCE", "SquaredDifference")),
+    "MINIMUM": (ALL, binary("MINIMUM", "MaximumMinimum", same=True)),
+    "MAXIMUM": (ALL, binary("MAXIMUM", "MaximumMinimum", same=True)),
     "TANH": (ALL, function("TANH", bits=7)),
     "LOGISTIC": (ALL, function("LOGISTIC", bits=8, zero=-128)),
     "ELU": (NARROW, function("ELU")),
     "RELU": (ALL, function("RELU")),
-    "RELU6": (NARROW, function("RELU6")),
-    "ABS": (NARROW, function("ABS", "Abs")),
+    "RELU6": (ALL, function("RELU6")),
+    "LEAKY_RELU": (ALL, leaky),
+    "PRELU": (ALL, prelu),
+    "HARD_SWISH": (NARROW, function("HARD_SWISH", "HardSwish")),
+    "ABS": (ALL, function("ABS", "Abs")),
     "EXP": (FLOATS, function("EXP", "Exp")),
     "NEG": (FLOATS, function("NEG", "Neg")),
     "SQUARE": (FLOATS, function("SQUARE", "Square")),
@@ -301,6 +398,11 @@ ANIMALS: dict[str, tuple[Iterable[str], Callable[[Zoo], None]]] = {
     "SLICE": (ALL, slices),
     "STRIDED_SLICE": (ALL, strided_slice),
     "GATHER": (NARROW, gather),
+    "SPACE_TO_DEPTH, DEPTH_TO_SPACE": (NARROW, blocks),
+    "SPACE_TO_BATCH_ND, BATCH_TO_SPACE_ND": (NARROW, images),
+    "BROADCAST_TO": (ALL, broadcast),
+    "RESIZE_NEAREST_NEIGHBOR": (ALL, resize),
+    "SHAPE, STRIDED_SLICE, PACK, RESHAPE": (ALL, shape_of),
     "PAD": (ALL, pad),
     "PADV2": (ALL, pad_with_a_value),
 }

@@ -270,16 +270,92 @@ FIXED = {
 }
 
 
-@pytest.mark.parametrize("name", ["TANH", "LOGISTIC", "ELU", "RELU", "ABS"])
+OPTIONS = {"ABS": "Abs", "LEAKY_RELU": "LeakyRelu"}
+
+
+@pytest.mark.parametrize("name", ["TANH", "LOGISTIC", "ELU", "RELU", "ABS", "LEAKY_RELU"])
 @given(data=st.data())
 @SETTINGS
 def test_int8_function(name, data):
     """All 256 entries of the table."""
     m = Model(data.draw, "int8")
     scale, zero = FIXED.get(name, (m.scale(), data.draw(st.integers(-128, 127))))
+    more = {"alpha": data.draw(st.floats(-2, 2, width=32))} if name == "LEAKY_RELU" else {}
     source = m.source((256,))
-    m.operator(name, [source], [m.result((256,), scale=scale, zero=zero)], "Abs" if name == "ABS" else "")
+    m.operator(name, [source], [m.result((256,), scale=scale, zero=zero)], OPTIONS.get(name, ""), **more)
     every_value(m)
+
+
+@given(st.data())
+@settings(SETTINGS, max_examples=12)
+def test_int8_hard_swish(data):
+    """Scales at which the gate opens within a few steps, and at which it never does."""
+    m = Model(data.draw, "int8")
+    ratio, scale = data.draw(st.floats(0.01, 100)), m.scale()  # of 128 or more TFLite Micro refuses
+    m.operator("HARD_SWISH", [m.source((256,), scale=scale * ratio, zero=data.draw(st.integers(-128, 127)))],
+               [m.result((256,), scale=scale, zero=data.draw(st.integers(-128, 127)))], "HardSwish")  # fmt: skip
+    every_value(m)
+
+
+@BOTH
+@given(data=st.data())
+@SETTINGS
+def test_slopes(dtype, data):
+    m = Model(data.draw, dtype)
+    shape = [data.draw(SIZES) for _ in range(3)]
+    other = [n if data.draw(st.booleans()) else 1 for n in shape]
+    m.operator("PRELU", [m.source(shape), m.source(other)], [m.result(shape)])
+    check(m)
+
+
+@BOTH
+@given(data=st.data())
+@SETTINGS
+def test_extremes_and_where_they_are(dtype, data):
+    m = Model(data.draw, dtype)
+    quantisation, shape = m.quantisation(), [data.draw(SIZES) for _ in range(4)]
+    axes = sorted(data.draw(st.sets(st.integers(0, 3), min_size=1, max_size=2)))
+    kept = [1 if i in axes else n for i, n in enumerate(shape)]
+    for name in ("REDUCE_MAX", "REDUCE_MIN"):
+        inputs = [m.source(shape, **quantisation), m.integers(*axes)]
+        m.operator(name, inputs, [m.result(kept, **quantisation)], "Reducer", keepDims=True)
+    axis = data.draw(st.integers(0, 3))
+    for name, options in {"ARG_MAX": "ArgMax", "ARG_MIN": "ArgMin"}.items():
+        result = m.output(m.tensor([*shape[:axis], *shape[axis + 1 :]], "int32"))
+        m.operator(name, [m.source(shape), m.integers(axis - 4)], [result], options, outputType=2)
+    check(m)
+
+
+@BOTH
+@given(data=st.data())
+@SETTINGS
+def test_resizing(dtype, data):
+    m = Model(data.draw, dtype)
+    quantisation, (b, h, w, depth) = m.quantisation(), (data.draw(SIZES) for _ in range(4))
+    size = [data.draw(st.integers(1, 15)) for _ in range(2)]
+    options = data.draw(st.sampled_from([{}, {"alignCorners": True}, {"halfPixelCenters": True}]))
+    inputs = [m.source((b, h, w, depth), **quantisation), m.integers(*size)]
+    result = m.result((b, *size, depth), **quantisation)
+    m.operator("RESIZE_NEAREST_NEIGHBOR", inputs, [result], "ResizeNearestNeighbor", **options)
+    check(m)
+
+
+@BOTH
+@given(data=st.data())
+@SETTINGS
+def test_transpose_conv(dtype, data):
+    m = Model(data.draw, dtype)
+    sides, taps, strides = ([data.draw(st.integers(1, n)) for _ in range(2)] for n in (5, 4, 3))
+    depth, units, same = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 6)), data.draw(st.booleans())
+    source = m.source((2, *sides, depth))
+    weights, bias = m.weights(source, (units, *taps, depth), axis=0)
+    beyond = [0, 0] if same else [max(f - s, 0) for f, s in zip(taps, strides, strict=True)]
+    size = [n * s + more for n, s, more in zip(sides, strides, beyond, strict=True)]
+    result = m.result((2, *size, units), **m.spread(taps[0] * taps[1] * depth))
+    options = {"padding": 0 if same else 1, "strideH": strides[0], "strideW": strides[1]}
+    inputs = [m.integers(2, *size, units), weights, source, bias]
+    m.operator("TRANSPOSE_CONV", inputs, [result], "TransposeConv", **options)
+    check(m)
 
 
 def every_value(m: Model, first: int = -128) -> None:

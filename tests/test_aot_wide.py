@@ -98,7 +98,7 @@ def test_sums_of_products(data):
 @SETTINGS
 def test_element_by_element_and_reductions(data):
     m, draw = Wide(data.draw), data.draw
-    for name, options in {"ADD": "Add", "SUB": "Sub", "MUL": "Mul"}.items():
+    for name, options in {**dict(ADD="Add", SUB="Sub", MUL="Mul"), "SQUARED_DIFFERENCE": "SquaredDifference"}.items():
         for _ in range(2):
             shape = [draw(st.integers(1, 5)) for _ in range(3)]
             other = [n if draw(st.integers(0, 2)) else 1 for n in shape]
@@ -106,15 +106,25 @@ def test_element_by_element_and_reductions(data):
             pair = [m.source(shape), m.source(other) if draw(st.booleans()) else m.constant(values, **m.quantisation())]
             if draw(st.booleans()):
                 pair.reverse()
-            m.operator(name, pair, [m.result(shape)], options, **m.activation())
+            more = m.activation() if options in ("Add", "Sub", "Mul") else {}
+            m.operator(name, pair, [m.result(shape)], options, **more)
     same = m.quantisation()  # the one scale at which both factors are exactly a half
     m.operator("SUB", [m.source((8,), **same), m.source((8,), **same)], [m.result((8,))], "Sub")
     shape = [draw(st.integers(1, 5)) for _ in range(4)]
     axes = sorted(draw(st.sets(st.integers(0, 3), min_size=1, max_size=2)))
     kept = [1 if i in axes else n for i, n in enumerate(shape)]
     for more in ({}, same):
-        inputs = [m.source(shape, **(more or m.quantisation())), m.integers(*axes)]
-        m.operator("MEAN", inputs, [m.result(kept, **more)], "Reducer", keepDims=True)
+        for name in ("MEAN", "SUM"):
+            inputs = [m.source(shape, **(more or m.quantisation())), m.integers(*axes)]
+            m.operator(name, inputs, [m.result(kept, **more)], "Reducer", keepDims=True)
+    pair = [m.source((3, 5), **same), m.source((1, 5), **same)]
+    for name in ("MINIMUM", "MAXIMUM"):
+        m.operator(name, pair, [m.result((3, 5), **same)], "MaximumMinimum")
+    slopes = m.constant(
+        m.random.integers(-128, 128, (5,)).astype(np.int8), scale=m.scale(), zero=draw(st.integers(-128, 127))
+    )
+    m.operator("PRELU", [m.source((3, 5)), slopes], [m.result((3, 5))])
+    m.operator("SUM", [m.source((1, 3000)), m.integers(1)], [m.result((1,), scale=m.scale())], "Reducer")
     check(m)
 
 
@@ -158,7 +168,12 @@ def test_functions_of_every_value(data):
     for name in ("TANH", "LOGISTIC"):
         for scale in scales:
             m.operator(name, [m.source((65536,), scale=scale)], [m.result((65536,), scale=1 / 32768)])
-    m.operator("RELU", [m.source((65536,))], [m.result((65536,))])
+    for name, options in {"RELU": "", "ABS": "Abs"}.items():
+        m.operator(name, [m.source((65536,))], [m.result((65536,))], options)
+    for alpha in (data.draw(st.floats(0, 1, width=32)), -3.5):
+        m.operator("LEAKY_RELU", [m.source((65536,))], [m.result((65536,))], "LeakyRelu", alpha=alpha)
+    same = m.quantisation()
+    m.operator("RELU6", [m.source((65536,), **same)], [m.result((65536,), **same)])
     root = m.source((65536,))
     m.operator("RSQRT", [root], [m.result((65536,), scale=m.scale() / 64)])
     m.operator("QUANTIZE", [m.source((65536,))], [m.result((65536,))], "Quantize")
@@ -195,20 +210,15 @@ def test_what_only_moves_moves_int16():
 @pytest.mark.parametrize(
     ("name", "options", "why"),
     [
-        ("SUM", "Reducer", "there is no kernel for int16"),
         ("ELU", "", "there is no kernel for int16"),
         ("TANH", "", "its output must have scale 1/32768"),
-        ("ABS", "Abs", "there is no kernel for int16"),
+        ("HARD_SWISH", "HardSwish", "there is no kernel for int16"),
     ],
 )
 def test_what_is_unknown_in_int16_is_refused_by_name(name, options, why, tmp_path):
     m = ModelWriter()
-    inputs = [m.input((1, 4), "int16", scale=0.1)]
-    if name == "SUM":
-        inputs.append(m.constant(np.array([1], np.int32)))
-    result = m.output(m.tensor((1, 1) if name == "SUM" else (1, 4), "int16", scale=0.1, name="y"))
-    more = {"keepDims": True} if name == "SUM" else {}
-    m.operator(name, inputs, [result], options, **more)
+    result = m.output(m.tensor((1, 4), "int16", scale=0.1, name="y"))
+    m.operator(name, [m.input((1, 4), "int16", scale=0.1)], [result], options)
     with pytest.raises(InputError, match=rf"operator 0 \({name}, version 1\), which makes tensor 'y' int16.*: {why}"):
         Compiled(m.save(tmp_path / "m.tflite"), tmp_path / "c")
 

@@ -85,7 +85,8 @@ def every_block(random: np.random.Generator) -> ModelWriter:
 
 
 def wide_blocks(m: ModelWriter, random: np.random.Generator) -> None:
-    """int16 rows: units and depths around multiples of 4, and more products than a sum of 32 bits holds."""
+    """int16 rows: units and depths around multiples of 4, 8 and 16, rows that begin between words, more products than
+    a sum of 32 bits holds."""
 
     def source(*shape: int) -> int:
         return m.input(shape, "int16", scale=0.001)
@@ -98,14 +99,14 @@ def wide_blocks(m: ModelWriter, random: np.random.Generator) -> None:
     def result(*shape: int, terms: int) -> list[int]:
         return [m.output(m.tensor(shape, "int16", scale=0.003 * terms**0.5))]
 
-    for rows, depth, units in [(1, 3, 1), (2, 16, 4), (1, 22, 7), (2, 600, 5)]:
+    for rows, depth, units in [(1, 3, 1), (2, 16, 4), (1, 22, 7), (3, 37, 6), (2, 600, 5)]:
         m.operator("FULLY_CONNECTED", [source(rows, depth), *weights(units, depth)],
                    result(rows, units, terms=depth), "FullyConnected", keepNumDims=True)  # fmt: skip
     for length, taps, depth, groups, units in [(5, 3, 5, 1, 6), (4, 1, 4, 3, 3)]:
         operands = [source(1, 1, length, depth * groups), *weights(units * groups, 1, taps, depth)]
         m.operator("CONV_2D", operands, result(1, 1, length, units * groups, terms=taps * depth), "Conv2D",
                    strideH=1, strideW=1, dilationHFactor=1, dilationWFactor=1)  # fmt: skip
-    for rows, depth, columns, adj_y in [(2, 7, 5, False), (3, 8, 4, True), (2, 16, 6, False), (1, 5, 3, True)]:
+    for rows, depth, columns, adj_y in [(2, 7, 5, False), (3, 8, 4, True), (2, 16, 6, False), (2, 21, 3, True)]:
         operands = [source(2, rows, depth), source(2, *((columns, depth) if adj_y else (depth, columns)))]
         made = m.output(m.tensor((2, rows, columns), "int16", scale=0.002 * depth**0.5))
         m.operator("BATCH_MATMUL", operands, [made], "BatchMatMul", adjY=adj_y)

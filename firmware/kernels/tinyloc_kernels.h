@@ -7,7 +7,8 @@
  *   answers bit for bit. What can be computed at compile time (zero-point corrections, tables, collapsed shapes) is in
  *   the parameter block.
  * - Float kernels (_f32) use their own exp, tanh and log, and say themselves where a multiplication and an addition
- *   are one operation (tl_fma), so that host and target agree; build with -ffp-contract=off. See tl_math.c.
+ *   are one operation (tl_fma), so that host and target agree; build with -ffp-contract=off. See tl_math.c. Helium's
+ *   lanes keep the order of every sum; they take what lies below the smallest normal number for zero.
  * - An output may lie where an input lies only in kernels that say so.
  */
 #ifndef TINYLOC_KERNELS_H
@@ -19,6 +20,16 @@
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+
+/* Helium's integers, and its floats: files that use them include <arm_mve.h>, which takes a compiler long to read. */
+#ifdef __ARM_FEATURE_MVE
+#if __ARM_FEATURE_MVE & 1
+#define TL_HELIUM
+#endif
+#if __ARM_FEATURE_MVE & 2
+#define TL_HELIUM_FLOAT
+#endif
 #endif
 
 /* Of a function in the model's own file, which is compiled as if it stood in a file of its own. Its frame then lies on the
@@ -60,16 +71,22 @@ static inline int32_t tl_rescale(int32_t x, const struct tl_scale *scale)
     return tl_rounding_shift(tl_high_mul(shifted, scale->multiplier), scale->right);
 }
 
-/* tl_high_mul for |a| < 2^30, which is one instruction more than a shift where there is a DSP extension. */
-static inline int32_t tl_high_mul30(int32_t a, int32_t b)
+/* round(a b / 2^32), ties upwards: one instruction where there is a DSP extension. */
+static inline int32_t tl_high_word(int32_t a, int32_t b)
 {
 #ifdef __ARM_FEATURE_DSP
     int32_t high;
-    __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(a * 2), "r"(b));
+    __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(a), "r"(b));
     return high;
 #else
-    return tl_high_mul(a, b);
+    return (int32_t)(((int64_t)a * b + ((int64_t)1 << 31)) >> 32);
 #endif
+}
+
+/* tl_high_mul for |a| < 2^30 */
+static inline int32_t tl_high_mul30(int32_t a, int32_t b)
+{
+    return tl_high_word(a * 2, b);
 }
 
 /* An int32, as is tl_requantise: as an int8 it would be extended once more before it is stored. */
@@ -142,25 +159,22 @@ static inline int32_t tl_requantise_s16(int32_t sum, const struct tl_channel *c,
 
 /* How a 64-bit sum becomes an int16: TFLite keeps 15 bits of the multiplier for it, and rounds once, ties upwards. */
 struct tl_wide_channel {
-    int64_t bias; /* where the sum starts */
-    int32_t multiplier;
-    uint32_t right; /* 8 … 46 */
+    int64_t bias;        /* where the sum starts */
+    int32_t multiplier;  /* the 15 bits, times 2^(32 - right); 0 where that is no int32 */
+    uint16_t multiplier15;
+    uint8_t right; /* 8 … 46 */
 };
 
-/* x / 2^n, ties upwards, as 32 bits; n from 32 to 46, which few models need (tl_fixed.c). */
-int32_t tl_rounded_far(int64_t x, uint32_t n);
+/* The same for every sum and every channel: what tl_requantise_wide cannot do quickly (tl_fixed.c). */
+int32_t tl_requantise_far(int64_t sum, const struct tl_wide_channel *c);
 
-static inline int16_t tl_requantise_wide(int64_t sum, const struct tl_wide_channel *c, int32_t low, int32_t high)
+/* Most sums have 32 bits, and most multipliers are small. */
+static inline int32_t tl_requantise_wide(int64_t sum, const struct tl_wide_channel *c)
 {
-    const int64_t product = sum * c->multiplier;
-    int32_t result;
-    if (c->right < 32) { /* then half a unit is a word, and the bits of the result lie in two neighbouring ones */
-        const uint64_t scaled = (uint64_t)product + ((uint32_t)1 << (c->right - 1));
-        result = (int32_t)((uint32_t)scaled >> c->right | (uint32_t)(scaled >> 32) << (32 - c->right));
-    } else {
-        result = tl_rounded_far(product, c->right);
-    }
-    return (int16_t)tl_clamp(result, low, high);
+    const int32_t low = (int32_t)sum;
+    if (low != sum || c->multiplier == 0)
+        return tl_requantise_far(sum, c);
+    return tl_saturate_s16(tl_high_word(low, c->multiplier));
 }
 
 /* ---- fixed-point functions (tl_fixed.c) ---- */
@@ -227,6 +241,11 @@ static inline float tl_siluf(float x)
     return x * tl_logisticf(x);
 }
 
+static inline float tl_hard_swishf(float x)
+{
+    return x * tl_clampf(x + 3.0f, 0.0f, 6.0f) / 6.0f;
+}
+
 static inline float tl_eluf(float x)
 {
     return x < 0.0f ? tl_expf(x) - 1.0f : x;
@@ -281,13 +300,15 @@ void tl_units_f32(const float *x, const float *w, const float *bias, uint32_t de
                   float high, float *out);
 
 /* The same for int16 rows, which need no widening (tl_units_s16.c); weights: packed in another way,
- * [ceil(units / 4)][groups][4 units][4]. */
+ * words [ceil(units / 4)][groups][4 units]. */
 struct tl_units_s16 {
     uint32_t units, depth;
     const struct tl_wide_channel *channels; /* [units] */
+    uint32_t clamped;                       /* whether low and high are not the limits of int16 */
     int32_t low, high;
 };
-void tl_units_s16(const struct tl_units_s16 *p, const int8_t *weights, const int16_t *x, int16_t *out);
+void tl_units_s16(const struct tl_units_s16 *p, const uint32_t *weights, const int16_t *x, int16_t *out);
+void tl_clamp_row_s16(int16_t *x, uint32_t n, int32_t low, int32_t high);
 
 /* ---- dense (tl_dense.c) ---- */
 
@@ -303,7 +324,7 @@ void tl_fully_connected_table_s8(const struct tl_fully_connected_s8 *p, const in
 
 struct tl_fully_connected_s16 {
     uint32_t rows, out_step;
-    const int8_t *weights; /* packed */
+    const uint32_t *weights; /* packed */
     struct tl_units_s16 units;
 };
 void tl_fully_connected_s16(const struct tl_fully_connected_s16 *p, const int16_t *in, int16_t *out);
@@ -375,7 +396,7 @@ void tl_conv_table_s8(const struct tl_conv_s8 *p, const int8_t *in, int8_t *out,
 /* scratch: the taps of one window. */
 struct tl_conv_s16 {
     struct tl_convolution shape;
-    const int8_t *weights; /* of each group [out_c / groups][filter_h][filter_w][depth], packed */
+    const uint32_t *weights; /* of each group [out_c / groups][filter_h][filter_w][depth], packed */
     const int16_t *padding; /* [depth] zeros */
     struct tl_units_s16 units; /* of one group; channels: [out_c] */
 };
@@ -542,6 +563,20 @@ struct tl_squared_difference_s8 {
 void tl_squared_difference_s8(const struct tl_squared_difference_s8 *p, const int8_t *a, const int8_t *b,
                               int8_t *out);
 
+/* int16 is not widened before: half of b is rounded, and so is a in that scale. */
+static inline int32_t tl_halved_difference(int32_t a, int32_t b, const struct tl_scale *scale_a)
+{
+    return ((b + 1) >> 1) - tl_rescale(a, scale_a);
+}
+
+struct tl_squared_difference_s16 {
+    struct tl_broadcast shape;
+    struct tl_scale scale_a;
+    struct tl_channel output;
+};
+void tl_squared_difference_s16(const struct tl_squared_difference_s16 *p, const int16_t *a, const int16_t *b,
+                               int16_t *out);
+
 struct tl_mul_int {
     struct tl_broadcast shape;
     int32_t zero_a, zero_b;
@@ -552,11 +587,34 @@ struct tl_mul_int {
 void tl_mul_s8(const struct tl_mul_int *p, const int8_t *a, const int8_t *b, int8_t *out);
 void tl_mul_s16(const struct tl_mul_int *p, const int16_t *a, const int16_t *b, int16_t *out);
 
-struct tl_extremum_s8 {
+struct tl_extremum_int {
     struct tl_broadcast shape;
 };
-void tl_minimum_s8(const struct tl_extremum_s8 *p, const int8_t *a, const int8_t *b, int8_t *out);
-void tl_maximum_s8(const struct tl_extremum_s8 *p, const int8_t *a, const int8_t *b, int8_t *out);
+void tl_minimum_s8(const struct tl_extremum_int *p, const int8_t *a, const int8_t *b, int8_t *out);
+void tl_maximum_s8(const struct tl_extremum_int *p, const int8_t *a, const int8_t *b, int8_t *out);
+void tl_minimum_s16(const struct tl_extremum_int *p, const int16_t *a, const int16_t *b, int16_t *out);
+void tl_maximum_s16(const struct tl_extremum_int *p, const int16_t *a, const int16_t *b, int16_t *out);
+
+/* x above zero, alpha x below it; not yet saturated. */
+struct tl_slopes {
+    int32_t zero_in, zero_alpha, zero_out;
+    struct tl_scale above, below;
+};
+
+static inline int32_t tl_sloped(int32_t x, int32_t alpha, const struct tl_slopes *s)
+{
+    const int32_t centred = x - s->zero_in;
+    const int32_t scaled = centred >= 0 ? tl_rescale(centred, &s->above)
+                                        : tl_rescale(centred * (alpha - s->zero_alpha), &s->below);
+    return scaled + s->zero_out;
+}
+
+struct tl_prelu_int {
+    struct tl_broadcast shape;
+    struct tl_slopes slopes;
+};
+void tl_prelu_s8(const struct tl_prelu_int *p, const int8_t *x, const int8_t *alpha, int8_t *out);
+void tl_prelu_s16(const struct tl_prelu_int *p, const int16_t *x, const int16_t *alpha, int16_t *out);
 
 struct tl_binary_f32 {
     struct tl_broadcast shape;
@@ -570,6 +628,7 @@ void tl_div_f32(const struct tl_binary_f32 *p, const float *a, const float *b, f
 void tl_squared_difference_f32(const struct tl_binary_f32 *p, const float *a, const float *b, float *out);
 void tl_minimum_f32(const struct tl_binary_f32 *p, const float *a, const float *b, float *out);
 void tl_maximum_f32(const struct tl_binary_f32 *p, const float *a, const float *b, float *out);
+void tl_prelu_f32(const struct tl_binary_f32 *p, const float *x, const float *alpha, float *out);
 
 struct tl_unary_f32 {
     uint32_t count;
@@ -585,6 +644,7 @@ void tl_square_f32(const struct tl_unary_f32 *p, const float *in, float *out);
 void tl_neg_f32(const struct tl_unary_f32 *p, const float *in, float *out);
 void tl_abs_f32(const struct tl_unary_f32 *p, const float *in, float *out);
 void tl_elu_f32(const struct tl_unary_f32 *p, const float *in, float *out);
+void tl_hard_swish_f32(const struct tl_unary_f32 *p, const float *in, float *out);
 
 struct tl_clamp_f32 {
     uint32_t count;
@@ -748,7 +808,25 @@ struct tl_sum_f32 {
 };
 void tl_sum_f32(const struct tl_sum_f32 *p, const float *in, float *out);
 
-/* ---- moving (tl_move.c) ---- */
+/* The largest or the smallest element, instead of the sum. */
+struct tl_extreme {
+    struct tl_reduction shape;
+};
+void tl_largest_s8(const struct tl_extreme *p, const int8_t *in, int8_t *out);
+void tl_largest_f32(const struct tl_extreme *p, const float *in, float *out);
+void tl_smallest_s8(const struct tl_extreme *p, const int8_t *in, int8_t *out);
+void tl_smallest_f32(const struct tl_extreme *p, const float *in, float *out);
+
+/* Where along the middle one of three dimensions it lies, the first of equal ones. */
+struct tl_arg {
+    uint32_t outer, depth, inner;
+};
+void tl_arg_largest_s8(const struct tl_arg *p, const int8_t *in, int32_t *out);
+void tl_arg_largest_f32(const struct tl_arg *p, const float *in, int32_t *out);
+void tl_arg_smallest_s8(const struct tl_arg *p, const int8_t *in, int32_t *out);
+void tl_arg_smallest_f32(const struct tl_arg *p, const float *in, int32_t *out);
+
+/* ---- moving (tl_move.c, tl_resize.c) ---- */
 
 /* Copies a box of elements from one grid of steps to another. */
 struct tl_move {
@@ -757,6 +835,13 @@ struct tl_move {
 void tl_move_s8(const struct tl_move *p, const int8_t *in, int8_t *out);
 void tl_move_s16(const struct tl_move *p, const int16_t *in, int16_t *out);
 void tl_move_f32(const struct tl_move *p, const float *in, float *out);
+
+/* Pixel (y, x) of the output is pixel (rows[y], columns[x]) of the input; both in bytes from the first one. */
+struct tl_resize {
+    uint32_t batches, in_bytes, out_h, out_w, pixel_bytes;
+    const uint32_t *rows, *columns; /* [out_h], [out_w] */
+};
+void tl_resize(const struct tl_resize *p, const void *in, void *out);
 
 struct tl_fill_s8 {
     uint32_t count;

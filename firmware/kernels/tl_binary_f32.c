@@ -1,4 +1,4 @@
-/* ADD, SUB, MUL, DIV, SQUARED_DIFFERENCE, MINIMUM, MAXIMUM. */
+/* ADD, SUB, MUL, DIV, SQUARED_DIFFERENCE, MINIMUM, MAXIMUM, PRELU. */
 #include "tinyloc_kernels.h"
 
 /* The loops are the same for every operation; EXPRESSION is in x and y, one element of each operand. */
@@ -25,3 +25,4 @@ BINARY(tl_div_f32, x / y)
 BINARY(tl_squared_difference_f32, (x - y) * (x - y))
 BINARY(tl_minimum_f32, x < y ? x : y)
 BINARY(tl_maximum_f32, x > y ? x : y)
+BINARY(tl_prelu_f32, x >= 0.0f ? x : x * y)

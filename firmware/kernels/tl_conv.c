@@ -91,7 +91,7 @@ void tl_conv_s16(const struct tl_conv_s16 *p, const int16_t *in, int16_t *out, v
 {
     const struct tl_convolution *s = &p->shape;
     const uint32_t count = pixels(s), units = p->units.units;
-    const uint32_t packed = (units + 3) / 4 * 16 * TL_GROUPS(p->units.depth);
+    const uint32_t packed = (units + 3) / 4 * 4 * TL_GROUPS(p->units.depth);
     for (uint32_t pixel = 0; pixel < count; pixel++) {
         struct tl_units_s16 group = p->units;
         int16_t *to = out + pixel * s->out_step;

@@ -4,6 +4,10 @@
 
 #include "tinyloc_kernels.h"
 
+#ifdef TL_HELIUM_FLOAT
+#include <arm_mve.h>
+#endif
+
 /* The loops are the same for all types. `taps` are those inside the input; x and w walk over them for one channel.
  * START is the sum's first value, NEXT is the sum with one more tap, RESULT is made of the sum. */
 #define DEPTHWISE(NAME, BLOCK, TYPE, WEIGHT, SUM, START, NEXT, RESULT)                                          \
@@ -40,16 +44,23 @@ DEPTHWISE(tl_depthwise_conv_s8, tl_depthwise_conv_s8, int8_t, int8_t, int32_t, p
           sum + (*x - p->zero_in) * *w,
           tl_clamp_s8(tl_requantise(sum, &p->channels[c], p->channels[c].general), p->low, p->high))
 DEPTHWISE(tl_depthwise_conv_s16, tl_depthwise_conv_s16, int16_t, int8_t, int64_t, p->channels[c].bias, sum + *x * *w,
-          tl_requantise_wide(sum, &p->channels[c], p->low, p->high))
+          (int16_t)tl_clamp(tl_requantise_wide(sum, &p->channels[c]), p->low, p->high))
 static DEPTHWISE(multiplied_f32, tl_depthwise_conv_f32, float, float, float, p->bias[c], tl_fma(*x, *w, sum),
           tl_clampf(sum, p->low, p->high))
 
 /* sum[c] += x[c] * w[c] */
 static inline void add_tap(const float *x, const float *w, uint32_t n, float *sum)
 {
+#ifdef TL_HELIUM_FLOAT
+    for (int32_t left = (int32_t)n; left > 0; left -= 4, x += 4, w += 4, sum += 4) {
+        const mve_pred16_t real = vctp32q((uint32_t)left);
+        vst1q_p_f32(sum, vfmaq_f32(vld1q_z_f32(sum, real), vld1q_z_f32(x, real), vld1q_z_f32(w, real)), real);
+    }
+#else
 #pragma GCC unroll 4
     for (uint32_t c = 0; c < n; c++)
         sum[c] = tl_fma(x[c], w[c], sum[c]);
+#endif
 }
 
 /* One output channel for each input channel: tap by tap, along memory. Each sum still takes its taps in their order. */

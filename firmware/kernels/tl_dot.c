@@ -6,7 +6,24 @@
 
 #include "tinyloc_kernels.h"
 
-/* Four units; inlined, so that a constant `stride` becomes a part of the addresses. */
+#ifdef TL_HELIUM_FLOAT
+
+#include <arm_mve.h>
+
+/* Four units, one in each lane, so that every sum keeps its order; Helium takes numbers below the smallest normal one for
+ * zero. Inlined, so that nothing is gathered where `step` is 1. */
+static inline void four(const float *x, const float *w, uint32_t step, uint32_t stride, uint32_t n, float *sum)
+{
+    const uint32x4_t places = vmulq_n_u32(vidupq_n_u32(0, 1), step);
+    float32x4_t s = vld1q_f32(sum);
+    for (; n > 0; n--, w += stride)
+        s = vfmaq_n_f32(s, step == 1 ? vld1q_f32(w) : vldrwq_gather_shifted_offset_f32(w, places), *x++);
+    vst1q_f32(sum, s);
+}
+
+#else
+
+/* Four units; inlined, so that a constant `step` or `stride` becomes a part of the addresses. */
 static inline void four(const float *x, const float *w, uint32_t step, uint32_t stride, uint32_t n, float *sum)
 {
     const float *w1 = w + step, *w2 = w1 + step, *w3 = w2 + step;
@@ -29,12 +46,14 @@ static inline void four(const float *x, const float *w, uint32_t step, uint32_t 
     sum[3] = s3;
 }
 
+#endif
+
 void tl_dot_f32(const float *x, const float *w, uint32_t step, uint32_t stride, uint32_t n, uint32_t count, float *sum)
 {
     if (count == 4 && stride == 1) {
         four(x, w, step, 1, n, sum);
-    } else if (count == 4) {
-        four(x, w, step, stride, n, sum);
+    } else if (count == 4 && step == 1) {
+        four(x, w, 1, stride, n, sum);
     } else {
         for (uint32_t k = 0; k < count; k++, w += step) {
             float s = sum[k];

@@ -7,9 +7,11 @@ static inline int32_t saturating_left_shift(int32_t x, uint32_t n)
     return x > limit ? INT32_MAX : x < -limit - 1 ? INT32_MIN : x * (1 << n);
 }
 
-int32_t tl_rounded_far(int64_t x, uint32_t n)
+int32_t tl_requantise_far(int64_t sum, const struct tl_wide_channel *c)
 {
-    return (int32_t)((x + ((int64_t)1 << (n - 1))) >> n);
+    const int64_t product = sum * c->multiplier15;
+    const int32_t result = (int32_t)((product + ((int64_t)1 << (c->right - 1))) >> c->right);
+    return tl_saturate_s16(result);
 }
 
 int32_t tl_one_over_one_plus(int32_t a)

@@ -45,6 +45,60 @@ void tl_matmul_table_s8(const struct tl_matmul_s8 *p, const int8_t *a, const int
     matmul(p, a, b, out, scratch, tl_units_table_s8);
 }
 
+/* sum += a[i] * b[i * step], for i < n */
+static inline int64_t dot_one(const int16_t *a, const int16_t *b, uint32_t step, uint32_t n, int64_t sum)
+{
+    for (; n > 0; n--, b += step)
+        sum += *a++ * *b;
+    return sum;
+}
+
+#ifdef TL_HELIUM
+
+#include <arm_mve.h>
+
+#define FARTHEST (UINT16_MAX / 7u) /* elements between neighbours of a column that can be gathered */
+
+/* Eight elements of a column, of which the first ones are real. */
+static inline int16x8_t load_eight(const int16_t *b, uint32_t step, uint16x8_t places, mve_pred16_t real)
+{
+    return step == 1 ? vld1q_z_s16(b, real) : vldrhq_gather_shifted_offset_z_s16(b, places, real);
+}
+
+/* Of one column or two, which share what is loaded of a; inlined, so that what is constant costs nothing. */
+static inline __attribute__((always_inline)) void dot_eight(const int16_t *a, const int16_t *b, uint32_t across,
+                                                            uint32_t step, uint32_t n, uint32_t count, int64_t sum[2])
+{
+    const uint16x8_t places = vmulq_n_u16(vidupq_n_u16(0, 1), (uint16_t)step);
+    int64_t first = 0, second = 0;
+    for (int32_t left = (int32_t)n; left > 0; left -= 8, a += 8, b += 8 * step) {
+        const mve_pred16_t real = vctp16q((uint32_t)left);
+        const int16x8_t x = vld1q_z_s16(a, real);
+        first = vmlaldavaq_s16(first, x, load_eight(b, step, places, real));
+        if (count == 2)
+            second = vmlaldavaq_s16(second, x, load_eight(b + across, step, places, real));
+    }
+    sum[0] = first;
+    sum[1] = second;
+}
+
+/* sum[c] = the products of a with column c of `count` <= 2: they are `across` elements apart, their elements `step`.
+ * Inlined, it would leave too few registers to its loops; so would those of the DSP extension. */
+static __attribute__((noinline)) void dot_columns(const int16_t *a, const int16_t *b, uint32_t across, uint32_t step,
+                                                  uint32_t n, uint32_t count, int64_t sum[2])
+{
+    if (step > FARTHEST) {
+        for (uint32_t c = 0; c < count; c++)
+            sum[c] = dot_one(a, b + c * across, step, n, 0);
+    } else if (step == 1) {
+        dot_eight(a, b, across, 1, n, count, sum);
+    } else {
+        dot_eight(a, b, across, step, n, count, sum);
+    }
+}
+
+#else
+
 #ifdef __ARM_FEATURE_DSP
 
 static inline uint32_t load_pair(const int16_t *x)
@@ -60,58 +114,69 @@ static inline int64_t add_pair(int64_t sum, uint32_t x, uint32_t y)
     return sum;
 }
 
-#endif
-
-/* sum += a[i] * b[i * step], for i < n */
-static void dot_s16(const int16_t *a, const int16_t *b, uint32_t step, uint32_t n, int64_t *sum)
+/* Of two columns `across` elements apart, whose own elements are neighbours. */
+static __attribute__((noinline)) void dot_along(const int16_t *a, const int16_t *b, uint32_t across, uint32_t n,
+                                                int64_t sum[2])
 {
-    int64_t total = *sum;
-#ifdef __ARM_FEATURE_DSP
-    if (step == 1)
-        for (; n >= 2; n -= 2, a += 2, b += 2)
-            total = add_pair(total, load_pair(a), load_pair(b));
-#endif
-    for (; n > 0; n--, b += step)
-        total += *a++ * *b;
-    *sum = total;
+    int64_t first = 0, second = 0;
+    for (; n >= 2; n -= 2, a += 2, b += 2) {
+        const uint32_t x = load_pair(a);
+        first = add_pair(first, x, load_pair(b));
+        second = add_pair(second, x, load_pair(b + across));
+    }
+    sum[0] = dot_one(a, b, 1, n, first);
+    sum[1] = dot_one(a, b + across, 1, n, second);
 }
 
-/* The same for two columns beside one another, in rows `step` apart. */
-static void dot_columns_s16(const int16_t *a, const int16_t *b, uint32_t step, uint32_t n, int64_t sum[2])
+/* Of two columns beside one another, in rows `step` apart. */
+static __attribute__((noinline)) void dot_beside(const int16_t *a, const int16_t *b, uint32_t step, uint32_t n,
+                                                 int64_t sum[2])
 {
-#ifdef __ARM_FEATURE_DSP
-    int64_t left = 0, right = 0;
-    for (; n >= 2; n -= 2, a += 2) {
+    int64_t first = 0, second = 0;
+    for (; n >= 2; n -= 2, a += 2, b += 2 * step) {
         const uint32_t x = load_pair(a), upper = load_pair(b), lower = load_pair(b + step);
         uint32_t y;
         __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(y) : "r"(upper), "r"(lower));
-        left = add_pair(left, x, y);
+        first = add_pair(first, x, y);
         __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(y) : "r"(lower), "r"(upper));
-        right = add_pair(right, x, y);
-        b += 2 * step;
+        second = add_pair(second, x, y);
     }
-    sum[0] = left;
-    sum[1] = right;
-#endif
-    dot_s16(a, b, step, n, &sum[0]);
-    dot_s16(a, b + 1, step, n, &sum[1]);
+    sum[0] = dot_one(a, b, step, n, first);
+    sum[1] = dot_one(a, b + 1, step, n, second);
 }
+
+#endif
+
+/* sum[c] = the products of a with column c of `count` <= 2: they are `across` elements apart, their elements `step`. */
+static void dot_columns(const int16_t *a, const int16_t *b, uint32_t across, uint32_t step, uint32_t n, uint32_t count,
+                        int64_t sum[2])
+{
+#ifdef __ARM_FEATURE_DSP
+    if (step == 1) {
+        dot_along(a, b, count == 2 ? across : 0, n, sum);
+        return;
+    }
+    if (count == 2 && across == 1) {
+        dot_beside(a, b, step, n, sum);
+        return;
+    }
+#endif
+    for (uint32_t c = 0; c < count; c++)
+        sum[c] = dot_one(a, b + c * across, step, n, 0);
+}
+
+#endif
 
 static int16_t *product_s16(const struct tl_matmul_s16 *p, const int16_t *a, const int16_t *b, int16_t *out)
 {
-    const uint32_t step = p->batch.b_column, stride = p->batch.b_row;
+    const uint32_t across = p->batch.b_column;
     for (uint32_t r = 0; r < p->batch.rows; r++, a += p->batch.a_row) {
-        const int16_t *column = b;
-        for (uint32_t left = p->columns; left > 0;) {
-            const uint32_t count = step == 1 && left > 1 ? 2 : 1;
-            int64_t sum[2] = {0, 0};
-            if (count == 2)
-                dot_columns_s16(a, column, stride, p->depth, sum);
-            else
-                dot_s16(a, column, stride, p->depth, sum);
-            for (uint32_t i = 0; i < count; i++, column += step)
-                *out++ = tl_requantise_wide(sum[i], &p->output, INT16_MIN, INT16_MAX);
-            left -= count;
+        for (uint32_t c = 0; c < p->columns; c += 2) {
+            const uint32_t count = p->columns - c < 2 ? 1 : 2;
+            int64_t sum[2];
+            dot_columns(a, b + c * across, across, p->batch.b_row, p->depth, count, sum);
+            for (uint32_t i = 0; i < count; i++)
+                *out++ = (int16_t)tl_requantise_wide(sum[i], &p->output);
         }
     }
     return out;

@@ -21,6 +21,7 @@ UNARY(tl_square_f32, x * x)
 UNARY(tl_neg_f32, -x)
 UNARY(tl_abs_f32, fabsf(x))
 UNARY(tl_elu_f32, tl_eluf(x))
+UNARY(tl_hard_swish_f32, tl_hard_swishf(x))
 
 void tl_clamp_f32(const struct tl_clamp_f32 *p, const float *in, float *out)
 {

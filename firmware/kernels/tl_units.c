@@ -3,13 +3,10 @@
  * Weights come in packed pairs of units: four weights of one unit and four of the next, word by word. A row is widened
  * once, as words of two int16: elements 0 and 2 of each four, then 1 and 3, which is how SXTB16 widens a word of weights.
  * Then SMLAD adds two products. Two rows by two units, or one row by four, share what they load: 15 or 19 instructions
- * for 16 products. Helium takes 16 products in one. A processor without the DSP extension does the same in C; the sums are the same integers.
+ * for 16 products. Helium takes 16 products in one. A processor without the DSP extension does the same in C; the sums
+ * are the same integers.
  */
 #include <string.h>
-
-#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
-#include <arm_mve.h>
-#endif
 
 #include "tinyloc_kernels.h"
 
@@ -140,7 +137,9 @@ static inline void add_1x4(const uint32_t **x, const uint32_t **w, const uint32_
 
 #endif
 
-#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#ifdef TL_HELIUM
+
+#include <arm_mve.h>
 
 /* Helium: four groups in a step, 18 instructions for 64 products. De-interleaving loads bring each row's pairs (0, 2)
  * and (1, 3) into a vector of its own, and each unit's 16 weights, of which VMOVLB and VMOVLT widen every other one. */

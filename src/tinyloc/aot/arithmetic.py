@@ -119,8 +119,13 @@ class Difference(Sum):
 
 
 class SquaredDifference(Widened):
-    shift = 7
-    block = "squared_difference_s8"
+    @property
+    def shift(self) -> int:
+        return 7 if self.limits[1] == INT8_MAX else 0
+
+    @property
+    def block(self) -> str:
+        return "squared_difference_s8" if self.shift else "squared_difference_s16"
 
     def factors(self, a: Tensor, b: Tensor, output: Tensor) -> tuple[Multiplier, Multiplier, Multiplier]:
         factor_a, factor_b, _ = super().factors(a, b, output)
@@ -133,7 +138,10 @@ class SquaredDifference(Widened):
         return self.clamp((left - right) ** 2, self.factor)
 
     def parameters(self) -> dict:
-        return {"common": self.common(-1, 1), "output": self.output(self.factor)}
+        if self.shift:
+            return {"common": self.common(-1, 1), "output": self.output(self.factor)}
+        # both are halved at least, so the square of the difference may just reach the limit
+        return {"scale_a": scale_row(self.factor_a), "output": channel_row(self.factor, 0, largest=SUM_LIMIT)}
 
 
 class Product(Integer):
@@ -155,7 +163,7 @@ class Product(Integer):
 class Extremum(Integer):
     """MINIMUM and MAXIMUM compare the integers: TFLite requires one scale and zero point of all three tensors."""
 
-    block = "extremum_s8"
+    block = "extremum_int"
     choose: Callable[[int, int], int]
 
     def __init__(self, a: Tensor, b: Tensor, output: Tensor, activation: str):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tinyloc.aot import cores
 from tinyloc.aot.emit import Emitter
+from tinyloc.aot.folding import folded
 from tinyloc.aot.graph import Unsupported
 from tinyloc.aot.lower import lower
 from tinyloc.aot.passes import optimised
@@ -27,7 +28,7 @@ def compile_model(path: Path, out: Path, ram: int | None = None, core: str = "ge
     """
     path, out = Path(path), Path(out)
     flags = cores.flags(core)
-    graph = read(path)
+    graph = folded(read(path))
     try:
         program = lower(graph, fuse)
         program = optimised(program) if fuse else program

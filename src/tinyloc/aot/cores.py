@@ -1,7 +1,7 @@
 """The processors that the emitted C is meant for, and how to compile it for them.
 
 The sources are the same for all: the kernels choose their forms by what the compiler says of the processor
-(`__ARM_FEATURE_DSP`, `__ARM_FEATURE_SAT`, `__SOFTFP__`).
+(`__ARM_FEATURE_DSP`, `__ARM_FEATURE_SAT`, `__ARM_FEATURE_MVE`, `__SOFTFP__`).
 """
 
 from tinyloc.errors import InputError

@@ -148,6 +148,8 @@ def _integer_binary(value: Callable[[dict], str]) -> Callable[[dict, str], Eleme
         constants = {"output": Struct("struct tl_channel", p["output"])}
         if "common" in p:
             constants["common"] = Struct("struct tl_common_scale", p["common"])
+        if "scale_a" in p:
+            constants["scale_a"] = Struct("struct tl_scale", p["scale_a"])
         return _binary(p, result, constants)
 
     return make
@@ -159,6 +161,11 @@ def _extremum(relation: str) -> Callable[[dict, str], Element]:
         return _float_binary(value)(p, suffix) if suffix == "f32" else _binary(p, value)
 
     return make
+
+
+def _prelu(p: dict, suffix: str) -> Element:
+    value = f"tl_saturate_{suffix}(tl_sloped({{a}}, {{b}}, &{{slopes}}))"
+    return _binary(p, value, {"slopes": Struct("struct tl_slopes", p["slopes"])})
 
 
 _IN_COMMON_SCALE = "tl_in_common_scale(&{common}, {a}, {b})"
@@ -213,6 +220,7 @@ _KERNELS: dict[str, Callable[[dict, str], Element | None]] = {
     "neg": _unary("-{a}"),
     "abs": _unary("fabsf({a})"),
     "elu": _unary("tl_eluf({a})"),
+    "hard_swish": _unary("tl_hard_swishf({a})"),
     "clamp": _clamp,
     "quantize": _quantize,
     "dequantize": _dequantize,
@@ -229,7 +237,10 @@ _KERNELS: dict[str, Callable[[dict, str], Element | None]] = {
     "maximum": _extremum(">"),
     "add": _integer_binary(lambda p: _IN_COMMON_SCALE),
     "mul": _integer_binary(_product),
-    "squared_difference": _integer_binary(lambda p: f"tl_squared({_IN_COMMON_SCALE})"),
+    "squared_difference_s8": _integer_binary(lambda p: f"tl_squared({_IN_COMMON_SCALE})"),
+    "squared_difference_s16": _integer_binary(lambda p: "tl_squared(tl_halved_difference({a}, {b}, &{scale_a}))"),
+    "prelu_f32": _float_binary("({a} >= 0.0f ? {a} : {a} * {b})"),
+    "prelu": _prelu,
     "sum": _sum,
     "l2_normalization": _l2_normalization,
 }

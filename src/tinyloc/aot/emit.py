@@ -16,7 +16,7 @@ from tinyloc.aot.plan import ALIGNMENT, Plan
 from tinyloc.aot.program import Call, Constant, Operand, Parameter, Program
 
 LINE = 108  # columns of the emitted code
-_MACRO = {"int8": "S8", "int16": "S16", "float32": "F32"}
+_MACRO = {"int8": "S8", "int16": "S16", "int32": "S32", "float32": "F32"}
 
 
 @dataclass(frozen=True)

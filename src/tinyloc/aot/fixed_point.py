@@ -24,6 +24,11 @@ def high_mul(a: int, b: int) -> int:
     return saturate((a * b + (1 << 30)) >> 31)
 
 
+def high_mul16(a: int, b: int) -> int:
+    """high_mul of int16: round(a b / 2^15), ties upwards, saturating."""
+    return min((a * b + (1 << 14)) >> 15, (1 << 15) - 1)
+
+
 def rounding_shift(value: int, exponent: int) -> int:
     """RoundingDivideByPOT: value / 2^exponent, rounded to nearest, ties away from zero."""
     if exponent == 0:

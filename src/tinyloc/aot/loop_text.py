@@ -11,7 +11,7 @@ from tinyloc.aot.c_text import float_literal
 from tinyloc.aot.elements import Struct
 from tinyloc.aot.graph import Tensor
 from tinyloc.aot.loops import Nest, Node, Source, number, row_bytes
-from tinyloc.aot.program import Constant, Operand, Program
+from tinyloc.aot.program import Constant, Operand, Parameter, Program
 
 C_TYPE = {"int8": "int8_t", "int16": "int16_t", "float32": "float"}
 INDENT = "    "
@@ -57,11 +57,16 @@ class _Function:
         for role, constant in node.element.constants.items():
             if isinstance(constant, Struct):
                 names[role] = f"{role}_of_{index}"
-                values = ", ".join(self.array(role, v) if isinstance(v, Constant) else str(v) for v in constant.values)
-                self.structs.append(f"static const {constant.ctype} {names[role]} = {{ {values} }};")
+                values = self._initialiser(role, constant.values)
+                self.structs.append(f"static const {constant.ctype} {names[role]} = {values};")
             else:
                 names[role] = self.array(role, constant)
         return names
+
+    def _initialiser(self, role: str, value: Parameter) -> str:
+        if isinstance(value, tuple):
+            return "{ " + ", ".join(self._initialiser(role, v) for v in value) + " }"
+        return self.array(role, value) if isinstance(value, Constant) else str(value)
 
     def _kept_rows(self) -> list[str]:
         lines, at = [], 0

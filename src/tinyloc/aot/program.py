@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinyloc.aot.graph import Graph, Operator, Tensor
+from tinyloc.aot.graph import Graph, Operator, Quantisation, Tensor
 
 if TYPE_CHECKING:
     from tinyloc.aot.loops import Nest
@@ -129,6 +129,12 @@ class Program:
         """A new tensor of `shape` with the type and quantisation of `like`."""
         index = len(self.tensors)
         tensor = Tensor(index, f"{like.name} (copy)", shape, like.dtype, like.quantisation)
+        self.tensors.append(tensor)
+        return tensor
+
+    def constant(self, name: str, values: np.ndarray, quantisation: Quantisation | None = None) -> Tensor:
+        """A new tensor whose values are known."""
+        tensor = Tensor(len(self.tensors), name, values.shape, values.dtype.name, quantisation, values)
         self.tensors.append(tensor)
         return tensor
 

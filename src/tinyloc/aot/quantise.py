@@ -74,7 +74,7 @@ def channel_row(factor: Multiplier, zero: int, bias: int = 0, largest: int = SUM
 WIDE_EXPONENTS = range(-31, 8)  # for which TFLite defines the rescaling of 64-bit sums
 
 
-def wide_row(real: float, bias: int = 0) -> tuple[int, int, int]:
+def wide_row(real: float, bias: int = 0) -> tuple[int, int, int, int]:
     """The initialiser of a struct tl_wide_channel: MultiplyByQuantizedMultiplier for 64 bits keeps 15 of the mantissa.
 
     Raises Unsuitable for a factor of 128 or more.
@@ -82,7 +82,9 @@ def wide_row(real: float, bias: int = 0) -> tuple[int, int, int]:
     mantissa, exponent = quantize_multiplier(real)
     if exponent not in WIDE_EXPONENTS:
         raise Unsuitable(f"its scales ask for a factor of {real:.3g}")
-    return bias, min((mantissa + (1 << 15)) >> 16, (1 << 15) - 1), 15 - exponent
+    kept, right = min((mantissa + (1 << 15)) >> 16, (1 << 15) - 1), 15 - exponent
+    word = kept << (32 - right) if right <= 32 else 0
+    return bias, word if word < 1 << 31 else 0, kept, right
 
 
 def scale_of(real: float) -> tuple[int, int, int]:

@@ -168,7 +168,7 @@ def _check_inputs(name: str, where: str, inputs: tuple[int | None, ...]) -> None
     if not fewest <= len(inputs) <= most:
         wanted = f"{fewest}" if fewest == most else f"{fewest} to {most}"
         raise Corrupt(f"{where} has {len(inputs)} inputs, not {wanted}")
-    if name in schema.INPUTS and any(i is None for at, i in enumerate(inputs) if at != schema.BIAS):
+    if name in schema.INPUTS and any(i is None for at, i in enumerate(inputs) if at != schema.BIAS.get(name, 2)):
         raise Corrupt(f"{where} lacks one of its inputs")
 
 

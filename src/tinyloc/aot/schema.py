@@ -41,16 +41,18 @@ OPERATORS = """
 """.split()  # noqa: SIM905  (as a list it would take 162 lines)
 
 MAX_OPERANDS = 1024
-BIAS = 2  # the one position at which an input may be absent
+BIAS = {"TRANSPOSE_CONV": 3}
+"""Operator -> the one position at which an input may be absent, where it is not 2."""
 
 _BY_INPUTS = {
     (1, 1): "AVERAGE_POOL_2D MAX_POOL_2D TANH LOGISTIC ELU EXP LOG SQRT RSQRT SQUARE NEG ABS RELU RELU6 SOFTMAX "
-    "L2_NORMALIZATION QUANTIZE DEQUANTIZE SQUEEZE UNPACK",
+    "L2_NORMALIZATION QUANTIZE DEQUANTIZE SQUEEZE UNPACK HARD_SWISH LEAKY_RELU SPACE_TO_DEPTH DEPTH_TO_SPACE SHAPE",
     (1, 2): "RESHAPE",
     (2, 2): "ADD SUB MUL DIV SQUARED_DIFFERENCE MINIMUM MAXIMUM BATCH_MATMUL MEAN SUM EXPAND_DIMS TRANSPOSE SPLIT "
-    "GATHER PAD",
+    "GATHER PAD PRELU REDUCE_MAX REDUCE_MIN ARG_MAX ARG_MIN RESIZE_NEAREST_NEIGHBOR BROADCAST_TO",
     (2, 3): "FULLY_CONNECTED CONV_2D DEPTHWISE_CONV_2D",
-    (3, 3): "SPLIT_V SLICE PADV2",
+    (3, 3): "SPLIT_V SLICE PADV2 SPACE_TO_BATCH_ND BATCH_TO_SPACE_ND",
+    (3, 4): "TRANSPOSE_CONV",
     (4, 4): "STRIDED_SLICE",
     (1, MAX_OPERANDS): "CONCATENATION PACK",
 }
@@ -96,6 +98,9 @@ OPTIONS = {
             "dilation_h": (6, "i", 1),
         },
     ),
+    "TRANSPOSE_CONV": Options(
+        49, {"padding": (0, "b", 0), "stride_w": (1, "i", 0), "stride_h": (2, "i", 0), "activation": (3, "b", 0)}
+    ),
     "AVERAGE_POOL_2D": Options(5, _POOL),
     "MAX_POOL_2D": Options(5, _POOL),
     "FULLY_CONNECTED": Options(
@@ -107,6 +112,12 @@ OPTIONS = {
     "GATHER": Options(23, {"axis": (0, "i", 0), "batch_dims": (1, "i", 0)}),
     "MEAN": _REDUCER,
     "SUM": _REDUCER,
+    "REDUCE_MAX": _REDUCER,
+    "REDUCE_MIN": _REDUCER,
+    "LEAKY_RELU": Options(75, {"alpha": (0, "f", 0.0)}),
+    "RESIZE_NEAREST_NEIGHBOR": Options(74, {"align_corners": (0, "?", 0), "half_pixel_centers": (1, "?", 0)}),
+    "SPACE_TO_DEPTH": Options(19, {"block_size": (0, "i", 0)}),
+    "DEPTH_TO_SPACE": Options(94, {"block_size": (0, "i", 0)}),
     "STRIDED_SLICE": Options(
         32,
         {

@@ -131,6 +131,46 @@ def elu(source: Tensor, output: Tensor) -> np.ndarray:
     return tabulate(entry)
 
 
+def hard_swish(source: Tensor, output: Tensor) -> np.ndarray:
+    """HARD_SWISH, x relu6(x + 3) / 6, in 16 bits: the input with seven bits more, and a gate in Q0 of 15 bits."""
+    fine = source.scale * np.float32(1 / 128)
+    factor = quantize_multiplier(float(fine / output.scale))
+    gate = quantize_multiplier(float(fine / (np.float32(3) / np.float32(32768))))
+    if factor.exponent > 0:
+        raise Unsuitable(f"the scale of {output} is too small for that of {source}")
+
+    def entry(q: int) -> int:
+        value = _wrap16((q - source.zero_point) << 7)
+        scaled = fixed_point.high_mul16(value, _rounded16(factor.mantissa))
+        opened = _opened(value, _rounded16(gate.mantissa), gate.exponent)
+        product = math.trunc(opened * scaled / (1 << 15))
+        return fixed_point.rounding_shift(product, -factor.exponent) + output.zero_point
+
+    return tabulate(entry)
+
+
+def _opened(value: int, mantissa: int, exponent: int) -> int:
+    """The gate of HARD_SWISH: value (mantissa / 2^15) 2^exponent, which is 2^15 where x is 3, saturated, from 0 on."""
+    if exponent > 0:
+        value = _saturate16(fixed_point.high_mul16(_saturate16(value << (exponent - 1)), mantissa) << 1)
+    else:
+        value = fixed_point.rounding_shift(fixed_point.high_mul16(value, mantissa), -exponent)
+    return (value + (1 << 15)) >> 1
+
+
+def _saturate16(value: int) -> int:
+    return max(-(1 << 15), min((1 << 15) - 1, value))
+
+
+def _wrap16(value: int) -> int:
+    return ((value + (1 << 15)) & 0xFFFF) - (1 << 15)
+
+
+def _rounded16(mantissa: int) -> int:
+    """A multiplier's 31 bits as 15."""
+    return min((mantissa + (1 << 15)) >> 16, (1 << 15) - 1)
+
+
 SIGMOID_STEP = 24  # points of the table for each unit of the input
 _SIGMOID_POINTS = 256
 

@@ -4,14 +4,14 @@ An operator's version is not compared with a limit: versions add types and optio
 """
 
 from tinyloc.aot.graph import Graph
-from tinyloc.aot.lower import conv, dense, elementwise, fused, layout, matmul, pool, reduce, unary
+from tinyloc.aot.lower import conv, dense, elementwise, fused, layout, matmul, pool, reduce, resize, slopes, unary
 from tinyloc.aot.lower.common import Context
 from tinyloc.aot.program import Program
 from tinyloc.aot.quantise import Unsuitable
 
 LOWERINGS = {
     name: lowering
-    for module in (conv, dense, elementwise, layout, matmul, pool, reduce, unary)
+    for module in (conv, dense, elementwise, layout, matmul, pool, reduce, resize, slopes, unary)
     for name, lowering in module.LOWERINGS.items()
 }
 

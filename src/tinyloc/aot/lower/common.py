@@ -88,6 +88,10 @@ class Context:
         self.need(quantisation.scale.size == 1, f"{tensor} has more than one scale")
         self.need(tensor.dtype != "int16" or tensor.zero_point == 0, f"{tensor} has a zero point")
 
+    def same_quantisation(self, a: Tensor, b: Tensor) -> None:
+        same = a.scale == b.scale and a.zero_point == b.zero_point
+        self.need(same, f"{a} and {b} differ in quantisation")
+
     def shape(self, tensor: Tensor, expected: Sequence[int]) -> None:
         self.need(tensor.shape == tuple(expected), f"{tensor} should have the shape {list(expected)}")
 
@@ -136,11 +140,11 @@ WIDE_GROUP = 4  # units of int8 weights for int16 rows that lie beside one anoth
 
 
 def pack_wide_units(weights: np.ndarray) -> Constant:
-    """weights [units, depth] int8 as tl_units_s16 wants them: [ceil(units / 4), groups, 4 units, 4], zeros added."""
+    """weights [units, depth] int8 as tl_units_s16 wants them: words [ceil(units / 4), groups, 4 units], zeros added."""
     count, depth = weights.shape
     filled = np.pad(weights, ((0, -count % WIDE_GROUP), (0, -depth % GROUP)))
     groups = filled.reshape(-1, WIDE_GROUP, filled.shape[1] // GROUP, GROUP).transpose(0, 2, 1, 3)
-    return array(np.ascontiguousarray(groups[..., [0, 2, 1, 3]]))
+    return Constant("uint32_t", np.ascontiguousarray(groups[..., [0, 2, 1, 3]]).view("<u4").reshape(-1))
 
 
 def joined(parts: Sequence[Constant]) -> Constant:

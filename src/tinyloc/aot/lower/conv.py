@@ -1,4 +1,6 @@
-"""CONV_2D, also in groups, and DEPTHWISE_CONV_2D."""
+"""CONV_2D, also in groups, DEPTHWISE_CONV_2D and TRANSPOSE_CONV."""
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -7,6 +9,7 @@ from tinyloc.aot.lower.common import (
     Context,
     array,
     channels,
+    dense_strides,
     joined,
     pack_units,
     pack_wide_units,
@@ -14,6 +17,8 @@ from tinyloc.aot.lower.common import (
     widened,
 )
 from tinyloc.aot.lower.dense import bias, check_weights, factors, float_bias, integer_units, wide_bias, wide_units
+from tinyloc.aot.lower.layout import fill, move
+from tinyloc.aot.program import Operand
 from tinyloc.aot.quantise import activation_range, float_activation_range
 
 
@@ -172,4 +177,36 @@ def _extent(c: Context, size: int, taps: int, stride: int, dilation: int) -> tup
     return count, max((count - 1) * stride + reach - size, 0) // 2
 
 
-LOWERINGS = {"CONV_2D": conv, "DEPTHWISE_CONV_2D": depthwise_conv}
+def transpose_conv(c: Context) -> None:
+    """A convolution with the weights turned round, over the input with zeros between its pixels and around them.
+
+    The zeros cost a product each, as many as the strides multiplied for every one that counts.
+    """
+    weights, source, output = c.input(1), c.input(2), c.output
+    kind = c.kind(source, output, wide=True)
+    c.need(
+        len(source.shape) == len(weights.shape) == len(output.shape) == 4, f"{source} and {weights} are not both 4-D"
+    )
+    c.need(c.options["activation"] == "NONE", "a fused activation is not supported")
+    strides = c.options["stride_h"], c.options["stride_w"]
+    c.need(min(strides) >= 1, "its strides must be positive")
+    batches, *sides, depth = source.shape
+    taps, spread, first = weights.shape[1:3], [], []
+    for size, wanted, reach, stride in zip(sides, output.shape[1:3], taps, strides, strict=True):
+        count, before = _extent(c, wanted, reach, stride, 1)
+        c.need(count == size, f"{output} is not what {source} spreads to")
+        spread.append(wanted + reach - 1)
+        first.append(reach - 1 - before)
+    apart = c.program.temporary((batches, *spread, depth), source)
+    fill(c, apart, 0.0 if kind == "f32" else source.zero_point)
+    batch, row, pixel, _ = dense_strides(apart.shape)
+    origin = (first[0] * row + first[1] * pixel) * np.dtype(source.dtype).itemsize
+    steps = [batch, row * strides[0], pixel * strides[1], 1]
+    move(c, source.index, Operand(apart.index, origin), source.dtype, source.shape, dense_strides(source.shape), steps)
+    turned = np.ascontiguousarray(c.constant(1)[:, ::-1, ::-1])
+    inputs = apart.index, c.program.constant(weights.name, turned, weights.quantisation).index, *c.operator.inputs[3:]
+    options = {"padding": "VALID", "stride_h": 1, "stride_w": 1, "activation": "NONE"}
+    conv(Context(c.program, replace(c.operator, inputs=inputs, options=options)))
+
+
+LOWERINGS = {"CONV_2D": conv, "DEPTHWISE_CONV_2D": depthwise_conv, "TRANSPOSE_CONV": transpose_conv}

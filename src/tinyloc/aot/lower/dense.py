@@ -14,7 +14,7 @@ from tinyloc.aot.lower.common import (
     widened,
 )
 from tinyloc.aot.program import Constant
-from tinyloc.aot.quantise import activation_range, float_activation_range
+from tinyloc.aot.quantise import activation_range, float_activation_range, limits
 
 
 def fully_connected(c: Context) -> None:
@@ -78,7 +78,7 @@ def wide_units(
     """The fields of a struct tl_units_s16 of `count` units of `depth` weights in each group."""
     low, high = activation_range(c.options["activation"], output)
     rows = wide_channels(factors(c, source, weights, output, axis=0), wide_bias(c, count * groups))
-    return (count, depth, rows, low, high)
+    return (count, depth, rows, int((low, high) != limits(output)), low, high)
 
 
 def factors(c: Context, source: Tensor, weights: Tensor, output: Tensor, axis: int) -> list[float]:

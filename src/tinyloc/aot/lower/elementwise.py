@@ -14,7 +14,6 @@ from tinyloc.aot.lower.common import Context, call_table, collapse, dense_stride
 from tinyloc.aot.quantise import float_activation_range
 
 LOOPS = 4  # of struct tl_broadcast
-WIDE = {"add", "sub", "mul"}  # those that have a kernel for int16
 
 
 def broadcast(c: Context, a: Tensor, b: Tensor) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
@@ -37,7 +36,7 @@ def _steps(shape: tuple[int, ...], target: tuple[int, ...]) -> list[int]:
 
 def binary(c: Context, name: str) -> None:
     a, b = c.input(0), c.input(1)
-    kind = c.kind(a, b, c.output, wide=name in WIDE)
+    kind = c.kind(a, b, c.output, wide=True)
     activation = c.options.get("activation", "NONE")
     if kind == "f32":
         low, high = float_activation_range(activation)

@@ -182,12 +182,51 @@ def _range(c: Context, n: int, begin: int, end: int, stride: int, axis: int) -> 
     return indices[0], len(indices), stride
 
 
+def space_to_depth(c: Context) -> None:
+    source, output, block = c.input(0), c.output, _block(c)
+    batches, height, width, depth = source.shape
+    c.need(height % block == width % block == 0, f"blocks of {block} do not divide {source}")
+    dims = [batches, height // block, width // block, block, block * depth]
+    c.shape(output, (*dims[:3], block * dims[4]))
+    row = width * depth
+    extract(c, source, output, dims, 0, [height * row, block * row, block * depth, row, 1])
+
+
+def depth_to_space(c: Context) -> None:
+    source, output, block = c.input(0), c.output, _block(c)
+    batches, height, width, depth = source.shape
+    c.need(depth % block**2 == 0, f"{depth} channels are no blocks of {block} x {block}")
+    run = depth // block  # a row of a block
+    c.shape(output, (batches, height * block, width * block, run // block))
+    row = width * depth
+    extract(c, source, output, [batches, height, block, width, run], 0, [height * row, row, run, depth, 1])
+
+
+def _block(c: Context) -> int:
+    source, block = c.input(0), c.options["block_size"]
+    c.kind(source, c.output)
+    c.need(len(source.shape) == 4, f"{source} is not 4-D")
+    c.need(block >= 1, f"its block size is {block}")
+    return block
+
+
+def broadcast_to(c: Context) -> None:
+    source, output = c.input(0), c.output
+    c.kind(source, output, wide=True)
+    missing = len(output.shape) - len(source.shape)
+    aligned = (1,) * missing + source.shape
+    fits = missing >= 0 and all(n in (1, m) for n, m in zip(aligned, output.shape, strict=True))
+    c.need(fits, f"{source} cannot be broadcast to {output}")
+    steps = [0 if n == 1 else step for n, step in zip(aligned, dense_strides(aligned), strict=True)]
+    extract(c, source, output, list(output.shape), 0, steps)
+
+
 def gather(c: Context) -> None:
     """GATHER with indices that are known."""
     source, indices, output = c.input(0), c.input(1), c.output
     axis = c.axis(c.options["axis"], len(source.shape))
     c.need(c.options["batch_dims"] == 0, "batch dimensions are not supported")
-    c.need(source.dtype == output.dtype, f"{source} and {output} differ in type")
+    c.kind(source, output)
     chosen = c.integers(1)
     c.need(all(0 <= i < source.shape[axis] for i in chosen), f"its indices reach beyond {source}")
     before, after = list(source.shape[:axis]), list(source.shape[axis + 1 :])
@@ -207,17 +246,16 @@ def gather(c: Context) -> None:
         )
 
 
-def insert(c: Context, source: Tensor, start: list[int]) -> None:
-    """Copy `source` into the output, its first element at index `start`."""
-    output = c.output
-    c.need(source.dtype == output.dtype, f"{source} and {output} differ in type")
-    steps = dense_strides(output.shape)
-    offset = sum(s * n for s, n in zip(steps, start, strict=True)) * np.dtype(output.dtype).itemsize
+def insert(c: Context, source: Tensor, target: Tensor, start: list[int]) -> None:
+    """Copy `source` into `target`, its first element at index `start`."""
+    c.need(source.dtype == target.dtype, f"{source} and {target} differ in type")
+    steps = dense_strides(target.shape)
+    offset = sum(s * n for s, n in zip(steps, start, strict=True)) * np.dtype(target.dtype).itemsize
     move(
         c,
         source.index,
-        Operand(output.index, offset),
-        output.dtype,
+        Operand(target.index, offset),
+        target.dtype,
         source.shape,
         dense_strides(source.shape),
         steps,
@@ -233,7 +271,7 @@ def concatenation(c: Context) -> None:
         source = c.input(position)
         c.need(len(source.shape) == len(output.shape), f"{source} is no part of {output}")
         c.shape(source, [*output.shape[:axis], source.shape[axis], *output.shape[axis + 1 :]])
-        insert(c, source, [at if i == axis else 0 for i in range(len(output.shape))])
+        insert(c, source, output, [at if i == axis else 0 for i in range(len(output.shape))])
         at += source.shape[axis]
     c.need(at == output.shape[axis], f"its inputs make {at} of the {output.shape[axis]} slices of {output}")
 
@@ -256,20 +294,89 @@ def pack(c: Context) -> None:
 def pad(c: Context) -> None:
     """PAD with zeros and PADV2 with a constant."""
     source, output = c.input(0), c.output
-    margins = c.constant(1)
-    c.need(margins.shape == (len(source.shape), 2) and (margins >= 0).all(), f"its margins do not fit {source}")
-    c.shape(output, [n + int(m.sum()) for n, m in zip(source.shape, margins, strict=True)])
+    margins = _margins(c, 1, len(source.shape))
     kind = c.kind(source, output, wide=True)
     if c.optional(2) is not None:
         value = c.constant(2, output.dtype).reshape(-1)[0].item()
     else:
         value = 0.0 if kind == "f32" else output.zero_point
-    if output.size != source.size:
-        parameters = {"count": output.size, "value": value}
-        c.program.call(c.operator, f"fill_{kind}", parameters, (), output.index)
-    insert(c, source, [int(before) for before, _ in margins])
-    pairs = tuple((int(before), int(behind)) for before, behind in margins)
-    c.program.padded[output.index] = Padding(source.index, pairs, value)
+    surround(c, source, output, margins, value)
+    c.program.padded[output.index] = Padding(source.index, margins, value)
+
+
+Margins = tuple[tuple[int, int], ...]
+
+
+def _margins(c: Context, position: int, axes: int) -> Margins:
+    """The elements before and behind along each of so many axes, which an input gives."""
+    margins = c.constant(position)
+    c.need(margins.shape == (axes, 2) and (margins >= 0).all(), f"its margins do not fit {c.input(0)}")
+    return tuple((int(before), int(behind)) for before, behind in margins)
+
+
+def surround(c: Context, source: Tensor, target: Tensor, margins: Margins, value: float) -> None:
+    """target = `source` with `value` around it."""
+    c.shape(target, [n + sum(pair) for n, pair in zip(source.shape, margins, strict=True)])
+    if target.size != source.size:
+        fill(c, target, value)
+    insert(c, source, target, [before for before, _ in margins])
+
+
+def fill(c: Context, target: Tensor, value: float) -> None:
+    parameters = {"count": target.size, "value": value}
+    c.program.call(c.operator, f"fill_{SUFFIX[target.dtype]}", parameters, (), target.index)
+
+
+def space_to_batch(c: Context) -> None:
+    """The elements at one place of all blocks become an image of their own."""
+    source, output = c.input(0), c.output
+    c.kind(source, output)
+    block, margins = _blocks(c)
+    k = len(block)
+    if any(any(pair) for pair in margins):
+        around = ((0, 0), *margins, *[(0, 0)] * (len(source.shape) - 1 - k))
+        whole = c.program.temporary(tuple(n + sum(m) for n, m in zip(source.shape, around, strict=True)), source)
+        surround(c, source, whole, around, 0)  # TFLite Micro's zero is the integer, whatever the zero point is
+        source = whole
+    batches, sides, rest = source.shape[0], source.shape[1 : 1 + k], source.shape[1 + k :]
+    c.need(all(n % b == 0 for n, b in zip(sides, block, strict=True)), f"blocks of {block} do not divide {source}")
+    counts = [n // b for n, b in zip(sides, block, strict=True)]
+    c.shape(output, (prod(block) * batches, *counts, *rest))
+    batch, *steps = dense_strides(source.shape)
+    between = [b * step for b, step in zip(block, steps[:k], strict=True)]
+    extract(c, source, output, [*block, batches, *counts, *rest], 0, [*steps[:k], batch, *between, *steps[k:]])
+
+
+def batch_to_space(c: Context) -> None:
+    """The contrary of SPACE_TO_BATCH_ND; margins are cut off at the end."""
+    source, output = c.input(0), c.output
+    c.kind(source, output)
+    block, margins = _blocks(c)
+    k = len(block)
+    c.need(source.shape[0] % prod(block) == 0, f"blocks of {block} do not divide {source}")
+    batches, sides, rest = source.shape[0] // prod(block), source.shape[1 : 1 + k], source.shape[1 + k :]
+    batch, *steps = dense_strides(source.shape)
+    dims, moves = [batches], [batch]
+    for i in range(k):
+        dims += [sides[i], block[i]]
+        moves += [steps[i], batch * batches * prod(block[i + 1 :])]
+    full = (batches, *(n * b for n, b in zip(sides, block, strict=True)), *rest)
+    inner = [n - sum(pair) for n, pair in zip(full[1:], margins, strict=False)]
+    c.need(min(inner) >= 1, f"its margins leave nothing of {source}")
+    c.shape(output, (batches, *inner, *rest))
+    target = output if output.shape == full else c.program.temporary(full, source)
+    extract(c, source, target, [*dims, *rest], 0, [*moves, *steps[k:]])
+    if target is not output:
+        steps = dense_strides(full)
+        start = sum(before * step for (before, _), step in zip(margins, steps[1:], strict=False))
+        extract(c, target, output, list(output.shape), start, steps)
+
+
+def _blocks(c: Context) -> tuple[list[int], Margins]:
+    """The sides of a block, and the margins, along the axes that follow the first one."""
+    source, block = c.input(0), c.integers(1)
+    c.need(0 < len(block) < len(source.shape) and min(block) >= 1, f"blocks of {block} do not fit {source}")
+    return block, _margins(c, 2, len(block))
 
 
 LOWERINGS = {
@@ -283,6 +390,11 @@ LOWERINGS = {
     "SLICE": slice_,
     "STRIDED_SLICE": strided_slice,
     "GATHER": gather,
+    "SPACE_TO_DEPTH": space_to_depth,
+    "DEPTH_TO_SPACE": depth_to_space,
+    "SPACE_TO_BATCH_ND": space_to_batch,
+    "BATCH_TO_SPACE_ND": batch_to_space,
+    "BROADCAST_TO": broadcast_to,
     "CONCATENATION": concatenation,
     "PACK": pack,
     "PAD": pad,

@@ -1,5 +1,6 @@
-"""MEAN and SUM."""
+"""MEAN and SUM; REDUCE_MAX and REDUCE_MIN; ARG_MAX and ARG_MIN."""
 
+from collections.abc import Callable
 from math import prod
 
 from tinyloc.aot.graph import Tensor
@@ -9,14 +10,20 @@ from tinyloc.aot.quantise import Multiplier, quantize_multiplier, scale_row
 LOOPS = 2  # kept and summed, each, in struct tl_reduction
 
 
-def _reduce(c: Context, mean: bool) -> None:
-    source, output = c.input(0), c.output
+def _axes(c: Context) -> list[int]:
+    """The axes that go. Checks the output's shape."""
+    source = c.input(0)
     rank = len(source.shape)
     axes = sorted({c.axis(axis, rank) for axis in c.integers(1)})
     keep_dims = c.options["keep_dims"]
-    expected = [1 if i in axes else n for i, n in enumerate(source.shape) if keep_dims or i not in axes]
-    c.shape(output, expected)
-    kind = c.kind(source, output, wide=mean)  # TFLite Micro's SUM of int16 is wrong
+    c.shape(c.output, [1 if i in axes else n for i, n in enumerate(source.shape) if keep_dims or i not in axes])
+    return axes
+
+
+def _reduce(c: Context, mean: bool) -> None:
+    source, output = c.input(0), c.output
+    axes = _axes(c)
+    kind = c.kind(source, output, wide=True)
     count = prod(source.shape[i] for i in axes)
     parameters = {"shape": _loops(c, source, axes)}
     block = "sum_f32" if kind == "f32" else "sum_int"
@@ -58,4 +65,39 @@ def sum_(c: Context) -> None:
     _reduce(c, mean=False)
 
 
-LOWERINGS = {"MEAN": mean, "SUM": sum_}
+def _extreme(kernel: str) -> Callable[[Context], None]:
+    def lowering(c: Context) -> None:
+        source, output = c.input(0), c.output
+        kind = c.kind(source, output)
+        if kind == "s8":
+            c.same_quantisation(source, output)
+        parameters = {"shape": _loops(c, source, _axes(c))}
+        c.program.call(c.operator, f"{kernel}_{kind}", parameters, (source.index,), output.index, block="extreme")
+
+    return lowering
+
+
+def _arg(kernel: str) -> Callable[[Context], None]:
+    def lowering(c: Context) -> None:
+        source, output = c.input(0), c.output
+        kind = c.kind(source)
+        c.need(output.dtype == "int32", f"there is no kernel for indices of {output.dtype}")
+        axes = c.integers(1)
+        c.need(len(axes) == 1, "it has more than one axis")
+        axis = c.axis(axes[0], len(source.shape))
+        before, after = source.shape[:axis], source.shape[axis + 1 :]
+        c.need(output.size == prod(before) * prod(after), f"{output} does not hold an index for each row of {source}")
+        parameters = {"outer": prod(before), "depth": source.shape[axis], "inner": prod(after)}
+        c.program.call(c.operator, f"{kernel}_{kind}", parameters, (source.index,), output.index, block="arg")
+
+    return lowering
+
+
+LOWERINGS = {
+    "MEAN": mean,
+    "SUM": sum_,
+    "REDUCE_MAX": _extreme("largest"),
+    "REDUCE_MIN": _extreme("smallest"),
+    "ARG_MAX": _arg("arg_largest"),
+    "ARG_MIN": _arg("arg_smallest"),
+}

@@ -11,6 +11,7 @@ import numpy as np
 from tinyloc.aot import tables
 from tinyloc.aot.graph import Tensor
 from tinyloc.aot.lower.common import SUFFIX, Context, array, call_table
+from tinyloc.aot.lower.slopes import wide_abs
 from tinyloc.aot.quantise import INT8_MAX, INT8_MIN, activation_range, float_activation_range, limits, scale_of
 
 INTEGERS = {"int8", "int16"}
@@ -87,10 +88,12 @@ def requantize(c: Context, low: int, high: int) -> None:
 def rectifier(c: Context) -> None:
     """RELU and RELU6."""
     source, output = c.input(0), c.output
-    kind = c.kind(source, output, wide=c.operator.name == "RELU")
+    kind = c.kind(source, output, wide=True)
     c.same_size(source, output)
+    if kind != "f32" and c.operator.name == "RELU6":
+        c.same_quantisation(source, output)  # TFLite Micro's RELU6 clamps the integers
     if kind == "s16":
-        requantize(c, *activation_range("RELU", output))
+        requantize(c, *activation_range(c.operator.name, output))
         return
     if kind == "s8":
         call_table(c, relu_table(c, source, output), source)
@@ -103,9 +106,6 @@ def rectifier(c: Context) -> None:
 def relu_table(c: Context, source: Tensor, output: Tensor) -> np.ndarray:
     if c.operator.name == "RELU":
         return tables.rescale(source, output, *activation_range("RELU", output))
-    # TFLite Micro's RELU6 clamps the integers, and expects both tensors to have one scale.
-    same = source.scale == output.scale and source.zero_point == output.zero_point
-    c.need(same, f"{source} and its output differ in quantisation")
     low, high = activation_range("RELU6", source)
     return tables.tabulate(lambda q: max(low, min(high, q)))
 
@@ -191,7 +191,8 @@ LOWERINGS = {
     "RSQRT": unary("rsqrt", tables.rsqrt, wide_rsqrt),
     "SQUARE": unary("square"),
     "NEG": unary("neg"),
-    "ABS": unary("abs", tables.absolute),
+    "ABS": unary("abs", tables.absolute, wide_abs),
+    "HARD_SWISH": unary("hard_swish", tables.hard_swish),
     "RELU": rectifier,
     "RELU6": rectifier,
     "SOFTMAX": softmax,

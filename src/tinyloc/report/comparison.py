@@ -22,14 +22,17 @@ PAIRS = (
 )  # fmt: skip
 
 
+NOT_WORSE = ("entry", "against", "difference", "low", "high", "p")
+
+
 @dataclass(frozen=True)
 class Comparison:
-    """`entry` minus `against`, in fractions of macro F1."""
+    """`entry` minus `against`, in fractions of macro F1. A data set is a family of one test, so p is not corrected."""
 
     entry: str
     against: str
     units: pd.DataFrame  # dataset, unit, difference
-    intervals: pd.DataFrame  # dataset, mean, low, high
+    intervals: pd.DataFrame  # dataset, mean, low, high, p, p_equivalent, verdict
 
 
 def compare(folders: Iterable[Path], entry: str, against: str) -> Comparison:
@@ -47,12 +50,15 @@ def compare(folders: Iterable[Path], entry: str, against: str) -> Comparison:
         _require_pairs(dataset, entry, ours, against, theirs)
         difference = ours.by_unit() - theirs.by_unit()
         units.append(pd.DataFrame({"dataset": dataset, "unit": ours.names, "difference": difference}))
-        interval = statistics.interval(
-            lambda drawn, seeds, a=ours, b=theirs: a.score(drawn, seeds) - b.score(drawn, seeds),
-            len(ours.names),
-            ours.n_seeds,
+        found = paired.compare([ours], [theirs])
+        intervals.append(
+            {
+                "dataset": dataset,
+                "mean": found.difference,
+                **{name: getattr(found, name) for name in ("low", "high", "p", "p_equivalent")},
+                "verdict": paired.verdict(found.difference, found.p, found.p_equivalent),
+            }
         )
-        intervals.append({"dataset": dataset, **interval})
     return Comparison(entry, against, pd.concat(units, ignore_index=True), pd.DataFrame(intervals))
 
 
@@ -95,7 +101,32 @@ def _tested(
         table["p_equivalent"] = paired.holm(table["p_equivalent"])
         judged = zip(table["difference"], table["p_holm"], table["p_equivalent"], strict=True)
         table["verdict"] = [paired.verdict(*row) for row in judged]
+        table = table[list(PAIRS)]
     return table
+
+
+def not_worse(folders: Iterable[Path], questions: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Whether each entry is less than `paired.MARGIN` worse than its yardstick, all questions as one family of tests.
+
+    folders: of one data set. questions: (entry, against); those of which a result is missing are left out.
+    Columns: entry, against, difference, low, high (fractions of macro F1); p (one-sided, of being worse by the margin
+    or more), p_holm; holds (p_holm at most `paired.ONE_SIDED`), worse (the same of the opposite: worse by more).
+    Raises InputError: two entries were not scored on the same units and seeds.
+    """
+    groups = group(folders)
+    dataset = next((name for name, _ in groups), "")
+    asked = [pair for pair in dict.fromkeys(questions) if all((dataset, entry) in groups for entry in pair)]
+    by_entry = {entry: units_of(groups[dataset, entry]) for entry in {entry for pair in asked for entry in pair}}
+    rows = []
+    for entry, against in asked:
+        _require_pairs(dataset, entry, by_entry[entry], against, by_entry[against])
+        found = paired.compare([by_entry[entry]], [by_entry[against]])
+        ends = {name: getattr(found, name) for name in ("difference", "low", "high")}
+        rows.append({"entry": entry, "against": against, **ends, "p": found.p_not_worse})
+    table = pd.DataFrame(rows, columns=NOT_WORSE)
+    table["p_holm"] = paired.holm(table["p"])
+    opposite = paired.holm(1 + 1 / (1 + statistics.RESAMPLES) - table["p"])
+    return table.assign(holds=table["p_holm"] <= paired.ONE_SIDED, worse=opposite <= paired.ONE_SIDED)
 
 
 def _require_pairs(dataset: str, entry: str, ours: statistics.Units, against: str, theirs: statistics.Units) -> None:
@@ -106,22 +137,27 @@ def _require_pairs(dataset: str, entry: str, ours: statistics.Units, against: st
 
 
 def summary(folders: Iterable[Path]) -> pd.DataFrame:
-    """One row a data set and entry: seeds, parameters, accuracy (mean over folds and seeds), macro_f1, low, high."""
+    """One row a data set and entry: seeds, parameters; macro_f1, low, high; accuracy, accuracy_low, accuracy_high."""
     rows = []
     for (dataset, entry), seeds in group(folders).items():
         folds = results.folds(seeds)
         units = units_of(seeds)
         interval = statistics.interval(units.score, len(units.names), units.n_seeds)
+        right = statistics.interval(
+            lambda drawn, chosen, u=units: u.score(drawn, chosen, statistics.accuracy), len(units.names), units.n_seeds
+        )
         rows.append(
             {
                 "dataset": dataset,
                 "entry": entry,
                 "seeds": len(seeds),
                 "parameters": folds["parameters"].iloc[0],
-                "accuracy": folds["accuracy"].mean(),
                 "macro_f1": interval["mean"],
                 "low": interval["low"],
                 "high": interval["high"],
+                "accuracy": right["mean"],
+                "accuracy_low": right["low"],
+                "accuracy_high": right["high"],
             }
         )
     return pd.DataFrame(rows)

@@ -12,7 +12,7 @@ from tinyloc.errors import InputError
 from tinyloc.evaluation import delay
 from tinyloc.evaluation.conditions import DEAD, DROPPED
 from tinyloc.evaluation.paired import ALPHA, BETTER, EQUIVALENT, MARGIN, UNDECIDED, WORSE
-from tinyloc.report.numbers import percent, points, span
+from tinyloc.report.numbers import p_value, percent, points, span
 
 OPPOSITE = {BETTER: WORSE, WORSE: BETTER, EQUIVALENT: EQUIVALENT, UNDECIDED: UNDECIDED}
 
@@ -78,9 +78,9 @@ def pairs_table(tests: pd.DataFrame) -> pd.DataFrame:
             "difference (points), 95 % interval": [
                 _difference(*row) for row in zip(tests["difference"], tests["low"], tests["high"], strict=True)
             ],
-            "p": [_p(p) for p in tests["p"]],
-            "p, Holm": [_p(p) for p in tests["p_holm"]],
-            "p of not equivalent, Holm": [_p(p) for p in tests["p_equivalent"]],
+            "p": [p_value(p) for p in tests["p"]],
+            "p, Holm": [p_value(p) for p in tests["p_holm"]],
+            "p of not equivalent, Holm": [p_value(p) for p in tests["p_equivalent"]],
             "units": tests["n_units"],
             "the first is": [f"**{v}**" for v in tests["verdict"]],
         }
@@ -233,9 +233,5 @@ def _difference(value: float, low: float | None, high: float | None) -> str:
     return points(value) if pd.isna(low) else f"{points(value)} ({points(low)} to {points(high)})"
 
 
-def _p(p: float) -> str:
-    return "–" if np.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
 def _equals(p: float) -> str:
-    return f"p {_p(p)}" if p < 0.001 else f"p = {_p(p)}"
+    return f"p {p_value(p)}" if p < 0.001 else f"p = {p_value(p)}"

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from tinyloc.evaluation.paired import BETTER, WORSE
 from tinyloc.report.figures.style import COLOURS, FONT, PALE, colours, markers, matrix, panels, styled
 
 DODGE = 0.7  # of the distance between two folds, shared by the entries
@@ -115,7 +116,8 @@ def differences(units: pd.DataFrame, intervals: pd.DataFrame) -> Figure:
 
 @styled
 def ablation(students: pd.DataFrame) -> Figure:
-    """What each way of distilling brings: the mean difference from the plain student and its 95 % interval.
+    """What each way of distilling brings: the difference from the plain student and its 95 % interval; the marker is
+    filled where it is certain after correction.
 
     students: as `ablation.table` gives it; one without scores is an empty line.
     """
@@ -127,10 +129,11 @@ def ablation(students: pd.DataFrame) -> Figure:
     for ax, dataset in zip(axes[:, 0], datasets, strict=True):
         part = students[students["dataset"] == dataset].reset_index(drop=True)
         for plain, rows in part.groupby("plain", sort=False):
-            ax.hlines(rows.index, 100 * rows["low"], 100 * rows["high"], color=ink[plain], lw=2)
-            ax.plot(
-                100 * rows["difference"], rows.index, ls="", marker=shape[plain], color=ink[plain], ms=6, label=plain
-            )
+            ax.hlines(rows.index, 100 * rows["difference_low"], 100 * rows["difference_high"], color=ink[plain], lw=2)
+            style = {"ls": "", "marker": shape[plain], "color": ink[plain], "ms": 6}
+            certain = rows[rows["verdict"].isin((BETTER, WORSE))]
+            ax.plot(100 * rows["difference"], rows.index, mfc="white", label=plain, **style)
+            ax.plot(100 * certain["difference"], certain.index, **style)
         ax.axvline(0, color="black", lw=1)
         ax.set_yticks(part.index, part["imitates"])
         ax.set(ylim=(len(part) - 0.4, -0.6), xlabel="difference in macro F1 (points)", title=dataset)

@@ -5,7 +5,7 @@ unit is, and how an interval is made, see `tinyloc.evaluation.statistics`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from tinyloc.errors import InputError
-from tinyloc.evaluation import paired, statistics
+from tinyloc.evaluation import calibration, paired, statistics
 from tinyloc.report import results
+from tinyloc.training.predictions import Predictions, read_predictions
 
 PAIRS = (
     "dataset", "entry", "against", "difference", "low", "high", "p", "p_equivalent", "n_units", "p_least", "p_holm",
@@ -22,6 +23,11 @@ PAIRS = (
 )  # fmt: skip
 
 
+CALIBRATIONS = (
+    *("dataset", "entry", "probabilities"),
+    *(name + end for name in ("ece", "nll", "excess") for end in ("", "_low", "_high")),
+    *("excess_p", "reliability"),
+)
 NOT_WORSE = ("entry", "against", "difference", "low", "high", "p")
 
 
@@ -201,6 +207,72 @@ def _mean(values: np.ndarray, axis: int) -> np.ndarray:
     known = ~np.isnan(values)
     count = known.sum(axis)
     return np.divide(np.where(known, values, 0).sum(axis), count, out=np.full(count.shape, np.nan), where=count > 0)
+
+
+def calibrations(folders: Iterable[Path]) -> pd.DataFrame:
+    """One row a data set and entry that gives probabilities, over all its seeds: probabilities (what was taken for
+    them); ece, excess (fractions) and nll (nats a window), each with _low and _high; excess_p; reliability (a list of
+    bins). What they are: `tinyloc.evaluation.calibration`.
+    """
+    rows = []
+    for (dataset, entry), seeds in group(folders).items():
+        runs = [read_predictions(folder / "predictions.npz") for folder in seeds]
+        sources = {rows.probability_source for run in runs for rows in run.values() if rows.probability is not None}
+        if not sources:
+            continue
+        found = _calibration(runs)
+        ends = (("", "value"), ("_low", "low"), ("_high", "high"))
+        numbers = {name + end: found[name][key] for name in ("ece", "nll", "excess") for end, key in ends}
+        rows.append(
+            {
+                "dataset": dataset,
+                "entry": entry,
+                "probabilities": ", ".join(sorted(sources)),
+                **numbers,
+                "excess_p": found["excess"]["p"],
+                "reliability": found["reliability"],
+            }
+        )
+    return pd.DataFrame(rows, columns=CALIBRATIONS)
+
+
+def _calibration(runs: Sequence[Mapping[str, Predictions]]) -> dict:
+    """runs: the answers of every seed, by fold."""
+    folds = list(runs[0].values())
+    fold = [name for name, rows in runs[0].items() for _ in range(len(rows))]
+    true, recording = (np.concatenate([getattr(rows, name) for rows in folds]) for name in ("y_true", "recording"))
+    return calibration.summary(
+        [np.concatenate([rows.probability for rows in run.values()]) for run in runs],
+        true,
+        statistics.labels_of(fold, recording.tolist()),
+        crossed=len(folds) == 1,
+    )
+
+
+def seen_and_unseen(folders: Iterable[Path], tuned_on: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Scores over all units, over those that settings were chosen on, and over the others.
+
+    tuned_on: by data set, the units whose scores were looked at (`Config.tuned_on`); the other data sets are left out.
+    Columns: dataset, entry; units, macro_f1, low, high, each with nothing, _unseen and _seen at its end.
+    """
+    rows = []
+    for (dataset, entry), seeds in group(folders).items():
+        if dataset not in tuned_on:
+            continue
+        units = units_of(seeds)
+        looked = np.isin(units.names, tuned_on[dataset])
+        parts = {"": np.ones(len(looked), bool), "_unseen": ~looked, "_seen": looked}
+        numbers = {name + end: value for end, part in parts.items() for name, value in _score(units, part).items()}
+        rows.append({"dataset": dataset, "entry": entry, **numbers})
+    return pd.DataFrame(rows)
+
+
+def _score(units: statistics.Units, part: np.ndarray) -> dict[str, float]:
+    chosen = replace(units, counts=units.counts[:, part], names=tuple(np.array(units.names)[part]))
+    if not part.any():
+        return {"units": 0, "macro_f1": np.nan, "low": np.nan, "high": np.nan}
+    found = statistics.interval(chosen.score, len(chosen.names), chosen.n_seeds)
+    return {"units": len(chosen.names), "macro_f1": found["mean"], "low": found["low"], "high": found["high"]}
 
 
 def group(folders: Iterable[Path]) -> dict[tuple[str, str], list[Path]]:

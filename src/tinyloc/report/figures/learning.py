@@ -64,11 +64,13 @@ def confusion(counts: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 @styled
-def fold_scores(folds: pd.DataFrame) -> Figure:
-    """Macro F1 of every entry on every fold; a bar spans the seeds where there are several.
+def fold_scores(folds: pd.DataFrame, summary: pd.DataFrame) -> Figure:
+    """Macro F1 of every entry on every fold. A bar spans the seeds where a fold is a unit and there are several; it is
+    the 95 % interval over recordings (and seeds) where there is one fold alone.
 
-    folds: one row a fold, as `results.folds` gives it.
+    folds: one row a fold, as `results.folds` gives it; summary: as `comparison.summary` gives it.
     """
+    ends = summary.set_index(["dataset", "entry"])[["low", "high"]]
     entries = list(folds["entry"].unique())
     ink, shape = colours(entries), markers(entries)
     datasets = folds["dataset"].unique()
@@ -81,7 +83,8 @@ def fold_scores(folds: pd.DataFrame) -> Figure:
                 ["mean", "min", "max"]
             )
             x = np.array([names.index(name) for name in scores.index]) + DODGE * ((i + 0.5) / len(entries) - 0.5)
-            ax.vlines(x, scores["min"], scores["max"], color=ink[entry], lw=1.5)
+            low, high = (scores["min"], scores["max"]) if len(names) > 1 else 100 * ends.loc[(dataset, entry)]
+            ax.vlines(x, low, high, color=ink[entry], lw=1.5)
             ax.plot(x, scores["mean"], ls="", marker=shape[entry], color=ink[entry], ms=6, label=entry)
         ax.set_xticks(range(len(names)), names)
         ax.set(xlim=(-0.6, len(names) - 0.4), xlabel="fold (who or what was tested on)", ylabel="macro F1 (%)")

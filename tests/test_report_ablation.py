@@ -116,6 +116,16 @@ def test_holms_correction_counts_the_ways_of_teaching_one_student(many):
     assert found["verdict"].to_dict() == {"good": "better", "none": "equivalent", "bad": "worse"}
 
 
+def test_a_difference_that_another_seed_would_turn_round_is_not_certain(many, tmp_path):
+    """One seed is good on all recordings, the other a little worse than the plain student: the swaps do not see it."""
+    config, _ = many
+    found = [write_result(tmp_path / "two", "house", "plain", 0.8, seed) for seed in (0, 1)]
+    found += [write_result(tmp_path / "two", "house", "good", share, seed) for seed, share in ((0, 0.98), (1, 0.78))]
+    row = ablation.table(config, ablation.of_folders(found)).set_index("entry").loc["good"]
+    assert row["p_holm"] < paired.ALPHA and row["difference_low"] < 0 < row["difference"]
+    assert row["verdict"] == paired.UNDECIDED
+
+
 def test_helps_and_hurts_are_said_by_the_corrected_test_alone(many):
     _, table = many
     said = words.ablation(table)

@@ -115,8 +115,9 @@ def table(config: Config, scores: Scores) -> pd.DataFrame:
 
     Columns: dataset; entry, plain (names of models); imitates; units, seeds (how many both have); plain_f1, macro_f1,
     difference, each with _low and _high; p, p_equivalent, p_holm, p_least, verdict as `comparison.pairs` has them,
-    Holm's correction for the ways of teaching one plain student on one data set. All scores are fractions, NaN where a
-    student or its plain one has no scores, or none of the same units and seeds.
+    Holm's correction for the ways of teaching one plain student on one data set; a difference counts as certain only
+    where its interval leaves out zero as well. All scores are fractions, NaN where a student or its plain one has no
+    scores, or none of the same units and seeds.
     """
     scored = {dataset for dataset, _ in scores} or set(config.datasets)
     rows = [
@@ -135,7 +136,9 @@ def table(config: Config, scores: Scores) -> pd.DataFrame:
     family = found.groupby(["dataset", "plain"], sort=False)
     found["p_holm"] = family["p"].transform(paired.holm)
     found["p_equivalent"] = family["p_equivalent"].transform(paired.holm)
-    judged = zip(found["difference"], found["p_holm"], found["p_equivalent"], strict=True)
+    # swaps of units know of no other seeds, and the interval does: a difference that is certain has to pass both
+    clear = (found["difference_low"] > 0) | (found["difference_high"] < 0)
+    judged = zip(found["difference"], found["p_holm"].where(clear, 1.0), found["p_equivalent"], strict=True)
     return found.assign(verdict=[paired.verdict(*row) for row in judged])
 
 

@@ -223,7 +223,7 @@ def rules_in_words(roles: Roles) -> str:
         f'"Less than {100 * MARGIN:g} point below" is a paired, one-sided test over units, at a level of '
         f"{100 * ONE_SIDED:g} %, so that one question alone would need its whole 95 % interval above "
         f"−{100 * MARGIN:g} point. But the claims ask {number} such questions of every data set. These {number} are "
-        f"one *family*: their p are corrected by Holm's rule, as in chapter {{ref}}`chapter-teacher`, and the verdict "
+        f"one *family*: their p are corrected by Holm's rule, as everywhere in this book, and the verdict "
         f"follows the corrected p. So the chance that any claim about a data set is supported by luck is about "
         f"{100 * ONE_SIDED:g} % at most. Data sets are families of their own; each answers for itself."
     )

@@ -7,6 +7,7 @@ do better on average, which cannot be said of the calibration error.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,46 +30,49 @@ def summary(
     """
     names, row = np.unique(np.asarray(unit), return_inverse=True)
     told = [_told(probability, y_true, row, len(names)) for probability in probabilities]
-    count, sure, right, nats = (np.stack(part) for part in zip(*told, strict=True))  # [K, U, bins], nats: [K, U]
-
-    def over(part: np.ndarray, drawn: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-        return statistics.pooled(part, drawn, seeds if crossed else None)
-
-    def ece(*drawn: np.ndarray) -> np.ndarray:
-        return (np.abs(over(right - sure, *drawn)).sum(-1) / over(count, *drawn).sum(-1)).mean(1)
-
-    def nll(*drawn: np.ndarray) -> np.ndarray:
-        return (over(nats, *drawn) / over(count, *drawn).sum(-1)).mean(1)
-
-    def excess(*drawn: np.ndarray) -> np.ndarray:
-        return (over(sure - right, *drawn).sum(-1) / over(count, *drawn).sum(-1)).mean(1)
-
+    sums = _Sums(*(np.stack(part) for part in zip(*told, strict=True)), crossed=crossed)
     sizes = len(names), len(probabilities)
-    found = {f.__name__: _none(statistics.interval(f, *sizes)) for f in (ece, nll, excess)}
-    found["excess"]["p"] = _two_sided(excess(*statistics.draws(*sizes))) if len(names) > 1 else None
-    ends = np.full((2, count.shape[-1]), np.nan)
-    if len(names) > 1:
-        drawn = statistics.draws(*sizes)
-        ends = _ends(over(right, *drawn), over(count, *drawn))
-    n, each = count.sum((0, 1)), count.sum(1)
-    curve = zip(n, (sure.sum(1) / each).mean(0), (right.sum(1) / each).mean(0), *ends, strict=True)
-    return {
-        **found,
-        "reliability": [
-            {
-                "n": int(n),
-                "confidence": float(confidence),
-                "accuracy": float(accuracy),
-                "low": None if np.isnan(low) else float(low),
-                "high": None if np.isnan(high) else float(high),
-            }
-            for n, confidence, accuracy, low, high in curve
-        ],
-    }
+    found = {f.__name__: _none(statistics.interval(f, *sizes)) for f in (sums.ece, sums.nll, sums.excess)}
+    drawn = statistics.draws(*sizes) if len(names) > 1 else None
+    found["excess"]["p"] = None if drawn is None else _two_sided(sums.excess(*drawn))
+    return {**found, "reliability": _curve(sums, drawn)}
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """What every unit adds to the sums that the scores are made from; a score of resamples is [M]."""
+
+    count: np.ndarray  # windows [K, U, bins]
+    sure: np.ndarray  # their confidence [K, U, bins]
+    right: np.ndarray  # right answers [K, U, bins]
+    nats: np.ndarray  # [K, U]
+    crossed: bool
+
+    def over(self, part: np.ndarray, drawn: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        return statistics.pooled(part, drawn, seeds if self.crossed else None)
+
+    def ece(self, *drawn: np.ndarray) -> np.ndarray:
+        return (np.abs(self.over(self.right - self.sure, *drawn)).sum(-1) / self._windows(*drawn)).mean(1)
+
+    def nll(self, *drawn: np.ndarray) -> np.ndarray:
+        return (self.over(self.nats, *drawn) / self._windows(*drawn)).mean(1)
+
+    def excess(self, *drawn: np.ndarray) -> np.ndarray:
+        return (self.over(self.sure - self.right, *drawn).sum(-1) / self._windows(*drawn)).mean(1)
+
+    def accuracy(self, *drawn: np.ndarray) -> np.ndarray:
+        """Of every bin [M, bins]; NaN where a resample has no window in it."""
+        right, count = self.over(self.right, *drawn), self.over(self.count, *drawn)
+        known = (count > 0).sum(1)
+        share = np.divide(right, count, out=np.zeros(right.shape), where=count > 0).sum(1)
+        return np.divide(share, known, out=np.full(share.shape, np.nan), where=known > 0)
+
+    def _windows(self, *drawn: np.ndarray) -> np.ndarray:
+        return self.over(self.count, *drawn).sum(-1)
 
 
 def _told(probability: np.ndarray, y_true: np.ndarray, row: np.ndarray, n_units: int) -> tuple[np.ndarray, ...]:
-    """What each unit adds to a bin's number of windows, their confidence and right answers [U, bins]; its nats [U]."""
+    """What one seed adds to `_Sums`. row: the unit of every window [N]."""
     confidence = probability.max(1).astype(float)
     right = probability.argmax(1) == y_true
     nats = -np.log(np.maximum(probability[np.arange(len(y_true)), y_true], SMALLEST)).astype(float)
@@ -79,12 +83,20 @@ def _told(probability: np.ndarray, y_true: np.ndarray, row: np.ndarray, n_units:
     return *sums, np.bincount(row, nats)
 
 
-def _ends(right: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """The 95 % interval [2, bins] of each bin's share of right answers; a resample without such a bin says nothing."""
-    share = np.divide(right, count, out=np.full(right.shape, np.nan), where=count > 0)
-    known = ~np.isnan(share)
-    mean = np.divide(np.where(known, share, 0).sum(1), known.sum(1), out=share[:, 0] * np.nan, where=known.any(1))
-    return np.nanquantile(mean, ((1 - statistics.LEVEL) / 2, (1 + statistics.LEVEL) / 2), axis=0)
+def _curve(sums: _Sums, drawn: tuple[np.ndarray, np.ndarray] | None) -> list[dict]:
+    """The reliability curve; drawn: resamples, None where there is one unit alone."""
+    each = sums.count.sum(1)
+    confidence, accuracy = (part.sum(1) / each for part in (sums.sure, sums.right))
+    ends = np.full((2, each.shape[-1]), np.nan)
+    if drawn is not None:
+        levels = ((1 - statistics.LEVEL) / 2, (1 + statistics.LEVEL) / 2)
+        ends = np.nanquantile(sums.accuracy(*drawn), levels, axis=0)
+    rows = zip(confidence.mean(0), accuracy.mean(0), *ends, strict=True)
+    names = ("confidence", "accuracy", "low", "high")
+    return [
+        {"n": int(n), **{name: None if np.isnan(x) else float(x) for name, x in zip(names, row, strict=True)}}
+        for n, row in zip(each.sum(0), rows, strict=True)
+    ]
 
 
 def _two_sided(resampled: np.ndarray) -> float:

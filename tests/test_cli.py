@@ -1,5 +1,6 @@
 """The real command line: a user's mistake is one line on stderr and exit code 2, and never a traceback."""
 
+import json
 import os
 import re
 import subprocess
@@ -8,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_model import need
 
 from tinyloc.aot.reader import read
+from tinyloc.device import toolchain
 
 HEADER = (
     "timestamp,rssi,seqno,"
@@ -192,8 +195,9 @@ def test_run_says_what_it_wants():
     refused(tinyloc("run"), "MODEL.tflite", "--dataset")
 
 
-def test_own_packets_from_check_to_a_score_from_the_command_line_alone(tmp_path):
-    """Other gateways and rooms, no accelerometer, number or activity: files, a configuration, a model, its score."""
+def own_packets(tmp_path: Path) -> Path:
+    """Two people's packets from other gateways in other rooms, without accelerometer, number or activity, and the
+    configuration that `tinyloc data check` wrote for them, with one epoch a network."""
     room = ["shed"] * 60 + ["loft"] * 60 + ["barn"] * 60
     rows = [
         f"2021-03-04 09:{s // 60:02d}:{s % 60:02d},{-40 - 9 * (s // 60) - s % 7},ap{s % 3},{room[s]}"
@@ -206,8 +210,14 @@ def test_own_packets_from_check_to_a_score_from_the_command_line_alone(tmp_path)
     for word in ("No accelerometer", "ap2", "barn", "2 folds (max, zoe)"):
         assert word in written.stdout
     config = tmp_path / "my.yaml"
-    shorter = re.sub(r"length: \d+", "length: 12", re.sub(r"epochs: \d+", "epochs: 1", config.read_text()))
-    config.write_text(shorter)
+    config.write_text(re.sub(r"epochs: \d+", "epochs: 1", config.read_text()))
+    return config
+
+
+def test_own_packets_from_check_to_a_score_from_the_command_line_alone(tmp_path):
+    """Files, a configuration, a model, its score: by windows of the length that the model was trained for."""
+    config = own_packets(tmp_path)
+    config.write_text(re.sub(r"length: \d+", "length: 12", config.read_text()))
     trained = tinyloc("train", "-c", config, "-d", "my", "-m", "mamba", "--root", tmp_path / "build", "--workers", "1")
     assert trained.returncode == 0, trained.stderr
     assert "fold zoe" in trained.stdout
@@ -215,6 +225,25 @@ def test_own_packets_from_check_to_a_score_from_the_command_line_alone(tmp_path)
     scored = tinyloc("evaluate", model, tmp_path / "zoe-1.csv")
     assert scored.returncode == 0, scored.stderr
     assert "169 windows" in scored.stdout and "barn: F1" in scored.stdout
+
+
+@pytest.mark.slow
+def test_own_packets_reach_a_board_from_the_command_line_alone(tmp_path):
+    """Teacher, distilled student, int8, C, and a Cortex-M that says the room of every step, from `my.yaml` on."""
+    need(toolchain.CROSS_GCC, toolchain.QEMU, toolchain.HOST_GCC)
+    config, root = own_packets(tmp_path), tmp_path / "build"
+    which = ("-c", config, "-d", "my", "-m", "student-distilled", "-k", "int8", "--root", root, "--workers", "1")
+    exported = tinyloc("export", *which)
+    assert exported.returncode == 0, exported.stderr
+    assert "fold max" in exported.stdout and (root / "results" / "my" / "teacher" / "seed0" / "metrics.json").is_file()
+    folder = root / "results" / "my" / "student-distilled.int8" / "seed0" / "fold-zoe"
+    compiled = tinyloc("compile", folder, "-o", tmp_path / "c", "--ram", "64K", "--lag", "5")
+    assert compiled.returncode == 0, compiled.stderr
+    ran = tinyloc("run", folder, tmp_path / "zoe-1.csv", "--ram", "64K", "--lag", "5", "--out", tmp_path / "rooms.csv")
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["ram"]["total"] <= 64 * 1024
+    said = (tmp_path / "rooms.csv").read_text().splitlines()
+    assert len(said) > 100 and {line.split(",")[-1] for line in said[1:]} <= {"shed", "loft", "barn", ""}
 
 
 def test_download_of_nothing_known_and_from_nowhere(tmp_path):

@@ -69,26 +69,70 @@ def test_honest_probabilities_are_calibrated_and_boastful_ones_are_not():
     probability = np.stack([p, 1 - p], 1)
     true = (rng.random(20_000) >= p).astype(int)
     unit = np.arange(20_000) % 8
-    honest = calibration.summary(probability, true, unit)
+    honest = calibration.summary([probability], true, unit)
     assert honest["ece"]["value"] < 0.015
     assert honest["nll"]["value"] == pytest.approx(log_loss(true, probability))
     assert honest["nll"]["low"] < honest["nll"]["value"] < honest["nll"]["high"]
     bins = honest["reliability"]
     assert [b["n"] for b in bins] == [2000] * calibration.BINS
     sharp = probability**4 / (probability**4).sum(1, keepdims=True)
-    boastful = calibration.summary(sharp, true, unit)
+    boastful = calibration.summary([sharp], true, unit)
     assert boastful["ece"]["value"] > 0.1 and boastful["nll"]["value"] > honest["nll"]["value"]
     assert all(b["confidence"] > b["accuracy"] for b in boastful["reliability"][1:])
 
 
 def test_calibration_by_hand():
     probability = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.7, 0.3]])
-    found = calibration.summary(probability, np.array([0, 1, 1, 0]), ["a", "a", "b", "b"])
+    found = calibration.summary([probability], np.array([0, 1, 1, 0]), ["a", "a", "b", "b"])
     # four rows, four bins of one row each
     assert found["ece"]["value"] == pytest.approx((0.1 + 0.6 + 0.2 + 0.3) / 4)
     assert found["nll"]["value"] == pytest.approx(-np.log([0.9, 0.4, 0.8, 0.7]).mean())
 
 
 def test_a_room_that_was_ruled_out_does_not_cost_everything():
-    found = calibration.summary(np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([1, 0]), ["a", "b"])
+    found = calibration.summary([np.array([[1.0, 0.0], [1.0, 0.0]])], np.array([1, 0]), ["a", "b"])
     assert np.isfinite(found["nll"]["value"])
+
+
+def test_seeds_are_averaged_and_resampled_where_all_units_had_the_same_models():
+    rng = np.random.default_rng(2)
+    true, unit = rng.integers(0, 2, 400), np.arange(400) % 4
+    sure = np.column_stack([true == 0, true == 1]) * 0.8 + 0.1
+    good, bad = sure, sure[:, ::-1]
+    one, twice = calibration.summary([good], true, unit), calibration.summary([good, good], true, unit, crossed=True)
+    assert twice["nll"] == one["nll"] and twice["ece"] == one["ece"] and twice["excess"] == one["excess"]
+    assert [b["n"] for b in twice["reliability"]] == [2 * b["n"] for b in one["reliability"]]
+    apart, joined = (calibration.summary([good, bad], true, unit, crossed=crossed) for crossed in (False, True))
+    assert apart["nll"]["value"] == joined["nll"]["value"] == pytest.approx(-np.log(0.9 * 0.1) / 2)
+    # every unit is alike: only the seeds can widen the interval, and a resample may hold one of them twice
+    assert apart["nll"]["high"] == pytest.approx(apart["nll"]["low"])
+    assert joined["nll"]["low"] == pytest.approx(-np.log(0.9)) and joined["nll"]["high"] == pytest.approx(-np.log(0.1))
+
+
+def test_what_is_surer_than_right_has_its_test():
+    rng = np.random.default_rng(3)
+    true, unit = rng.integers(0, 2, 800), np.arange(800) // 4 % 8
+    probability = np.column_stack([1 - true, true]) * 0.98 + 0.01
+    probability[::4] = probability[::4, ::-1]  # 75 % right, 99 % sure
+    found = calibration.summary([probability], true, unit)
+    assert found["excess"]["value"] == pytest.approx(0.99 - 0.75) and found["excess"]["p"] < 0.001
+    assert calibration.summary([probability], true, np.zeros(800))["excess"] == {
+        **dict.fromkeys(("low", "high", "p")),
+        "value": pytest.approx(0.24),
+    }
+    bins = found["reliability"]
+    assert all(b["low"] <= b["accuracy"] <= b["high"] for b in bins)
+
+
+def test_the_share_that_was_noticed_rises_to_what_was_ever_found():
+    waited, unit = np.array([0.0, 2.0, np.inf, 5.0]), ["a", "a", "b", "b"]
+    value, low, high = delay.noticed(waited, unit, np.array([0.0, 2.0, 9.0]))
+    assert value.tolist() == [0.25, 0.5, 0.75] and low.tolist() == [0.0, 0.0, 0.5] and high.tolist() == [0.5, 1.0, 1.0]
+    assert np.isnan(delay.noticed(waited, ["a"] * 4, np.array([2.0]))[1:]).all()
+
+
+def test_an_unlucky_seed_widens_the_delays_of_recordings_and_not_those_of_people():
+    waited, unit, seed = np.array([1.0, 1.0, 9.0, 9.0]), ["a", "b", "a", "b"], [0, 0, 1, 1]
+    people = delay.summary(waited, unit, seed)["median_steps"]
+    recordings = delay.summary(waited, unit, seed, crossed=True)["median_steps"]
+    assert people == {"value": 1, "low": 1, "high": 1} and recordings == {"value": 1, "low": 1, "high": 9}

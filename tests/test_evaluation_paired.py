@@ -109,6 +109,19 @@ def test_what_does_not_pair_is_refused():
         paired.compare([units([[0.9, 0.8]] * 2)], [units([0.9, 0.8])])
 
 
+def test_not_worse_says_what_the_lower_end_of_the_interval_says_and_both_ways_make_equivalent():
+    rng = np.random.default_rng(6)
+    theirs = units(rng.uniform(0.85, 0.9, 8))
+    said = set()
+    for shift in (-0.05, -0.02, -0.012, -0.008, -0.004, 0.0, 0.004, 0.03):
+        ours = units(theirs.by_unit() + shift + rng.normal(0, 0.003, 8))
+        found, back = paired.compare([ours], [theirs]), paired.compare([theirs], [ours])
+        assert (found.p_not_worse <= paired.ONE_SIDED) == (found.low > -paired.MARGIN)
+        assert found.p_equivalent == max(found.p_not_worse, back.p_not_worse)
+        said.add(found.p_not_worse <= paired.ONE_SIDED)
+    assert said == {True, False}
+
+
 def test_holm_by_hand():
     """The example of Holm's staircase: 0.01 × 4, 0.02 × 3, then never less than before, and at most 1."""
     assert paired.holm([0.02, 0.01, 0.6, 0.03]) == pytest.approx([0.06, 0.04, 0.6, 0.06])

@@ -1,13 +1,15 @@
 """The ablation's report: who is compared with whom, by how much, and what stands where nothing was computed."""
 
-import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from report_tree import SHIB, write_result
+from report_tree import write_result
 
 from tinyloc.config import Config, profile
+from tinyloc.errors import InputError
+from tinyloc.evaluation import paired
 from tinyloc.files import write_json
 from tinyloc.report import ablation, comparison, reference, tables, words
 from tinyloc.report.figures import learning
@@ -46,29 +48,100 @@ def folders(tmp_path):
 def test_differences_are_those_of_the_paired_comparison(folders):
     taught, by_two = ablation.table(CONFIG, ablation.of_folders(folders)).to_dict("records")
     expected = comparison.compare(folders, "taught", "plain").intervals.iloc[0]
-    assert [taught[k] for k in ("difference", "low", "high")] == pytest.approx(
-        expected[["mean", "low", "high"]].tolist()
-    )
+    names = ("difference", "difference_low", "difference_high", "p")
+    assert [taught[k] for k in names] == expected[["mean", "low", "high", "p"]].tolist()
     assert taught["macro_f1"] - taught["plain_f1"] == pytest.approx(taught["difference"]) and taught["units"] == 4
-    assert by_two["units"] == 0 and np.isnan(by_two["difference"])
+    assert by_two["units"] == 0 and np.isnan(by_two["difference"]) and by_two["verdict"] == "undecided"
 
 
-def test_references_say_the_same_as_the_folders_they_were_made_from(folders, tmp_path):
-    files = []
-    for (dataset, entry), by_unit in ablation.of_folders(folders).items():
-        files.append(tmp_path / f"{entry}.json")
-        kept = {"dataset": dataset, "entry": entry, "macro_f1_by_unit": by_unit[::-1].to_dict()}
-        files[-1].write_text(json.dumps(kept))
-    ours, theirs = (ablation.table(CONFIG, s) for s in (ablation.of_folders(folders), ablation.of_references(files)))
-    # the units of a file come in another order, and the same resamples draw others of them
-    exact = ["dataset", "entry", "units", "plain_f1", "macro_f1", "difference"]
-    pd.testing.assert_frame_equal(ours[exact], theirs[exact])
-    assert theirs["low"][0] == pytest.approx(ours["low"][0], abs=0.01)
+def test_references_say_the_same_as_the_folders_they_were_made_from(tmp_path):
+    """Every number: a reference keeps the counts of each unit and seed."""
+    folders = [
+        write_result(tmp_path, dataset, entry, right, seed)
+        for dataset in ("shib", "house")
+        for entry, right in (("plain", 0.7), ("taught", 0.9))
+        for seed in (0, 1)
+    ]
+    for folder in folders:
+        made = dict.fromkeys(("fingerprint", "model", "windows", "origin", "provenance"), "")
+        write_json(folder / "config.json", made)
+        write_json(folder / "timing.json", {"seconds": 1})
+    files = reference.write(folders, tmp_path / "kept")
+    for path, (key, scored) in zip(files, ablation.of_folders(folders).items(), strict=True):
+        kept = ablation.of_references([path])[key]
+        assert kept.seeds == scored.seeds == (0, 1)
+        order = [scored.units.names.index(name) for name in kept.units.names]
+        assert (kept.units.counts == scored.units.counts[:, order]).all()
+    both = CONFIG.model_copy(update={"datasets": {name: CONFIG.datasets["shib"] for name in ("shib", "house")}})
+    ours, theirs = (ablation.table(both, s) for s in (ablation.of_folders(folders), ablation.of_references(files)))
+    pd.testing.assert_frame_equal(ours, theirs)
 
 
-def test_scores_of_other_people_are_not_compared():
-    scores = {("shib", "plain"): pd.Series(0.7, SHIB), ("shib", "taught"): pd.Series(0.9, ["1", "9"])}
-    assert ablation.table(CONFIG, scores)["difference"].isna().all()
+def test_a_reference_without_counts_asks_to_be_taken_again(tmp_path):
+    write_json(tmp_path / "old.json", {"dataset": "shib", "entry": "plain", "seeds": [0]})
+    with pytest.raises(InputError, match=r"old.json: keeps no confusion counts; take the file again"):
+        ablation.of_references([tmp_path / "old.json"])
+
+
+def test_scores_of_other_people_or_other_seeds_are_not_compared(folders, tmp_path):
+    scores = ablation.of_folders(folders)
+    plain = scores["shib", "plain"]
+    strangers = replace(plain, units=replace(plain.units, names=tuple("5678")))
+    for other in (strangers, replace(plain, seeds=(7,))):
+        assert ablation.table(CONFIG, {**scores, ("shib", "plain"): other})["difference"].isna().all()
+
+
+def test_the_seeds_that_both_have_are_compared(folders, tmp_path):
+    more = [*folders, write_result(tmp_path, "shib", "plain", 0.1, seed=1)]
+    found = ablation.table(CONFIG, ablation.of_folders(more))
+    pd.testing.assert_frame_equal(found, ablation.table(CONFIG, ablation.of_folders(folders)))
+
+
+@pytest.fixture
+def many(tmp_path, monkeypatch):
+    """Eight recordings, a student of which one way of teaching makes much, one nothing and one a mess."""
+    monkeypatch.setattr("report_tree.HOUSE", {"living": tuple(f"living-{i}" for i in range(8))})
+    shares = {"plain": 0.8, "good": 0.95, "none": 0.8, "bad": 0.5}
+    models = {name: {**SMALL, "distillation": {"teacher": "teacher", "alpha": i / 10}} for i, name in enumerate(shares)}
+    models |= {"teacher": {"family": "mdcsa", "d": 8}, "plain": SMALL}
+    config = Config.model_validate({**CONFIG.model_dump(), "datasets": {"house": {"kind": "house"}}, "models": models})
+    folders = [write_result(tmp_path, "house", entry, share) for entry, share in shares.items()]
+    return config, ablation.table(config, ablation.of_folders(folders))
+
+
+def test_holms_correction_counts_the_ways_of_teaching_one_student(many):
+    _, table = many
+    found = table.set_index("entry")
+    assert found.loc["good", "p"] == 2 / 2**8 and found.loc["good", "p_holm"] == pytest.approx(3 * 2 / 2**8)
+    assert found["verdict"].to_dict() == {"good": "better", "none": "equivalent", "bad": "worse"}
+
+
+def test_a_difference_that_another_seed_would_turn_round_is_not_certain(many, tmp_path):
+    """One seed is good on all recordings, the other a little worse than the plain student: the swaps do not see it."""
+    config, _ = many
+    found = [write_result(tmp_path / "two", "house", "plain", 0.8, seed) for seed in (0, 1)]
+    found += [write_result(tmp_path / "two", "house", "good", share, seed) for seed, share in ((0, 0.98), (1, 0.78))]
+    row = ablation.table(config, ablation.of_folders(found)).set_index("entry").loc["good"]
+    assert row["p_holm"] < paired.ALPHA and row["difference_low"] < 0 < row["difference"]
+    assert row["verdict"] == paired.UNDECIDED
+
+
+def test_helps_and_hurts_are_said_by_the_corrected_test_alone(many):
+    _, table = many
+    said = words.ablation(table)
+    assert said == (
+        "- **house**, plain: these help: scores; these hurt: scores; these change less than a point either way: scores."
+    )
+    assert tables.ablation(table)["the teaching"].tolist() == [
+        *("**helps**", "**less than a point either way**", "**hurts**"),
+    ]
+    # among nine questions, the least p of 8 recordings is no longer small enough
+    crowd = pd.concat([table] * 3).assign(p_holm=lambda t: paired.holm(t["p"]), p_equivalent=1.0)
+    judged = [paired.verdict(*row) for row in crowd[["difference", "p_holm", "p_equivalent"]].itertuples(index=False)]
+    said = words.ablation(crowd.assign(verdict=judged))
+    assert "help" not in said and "hurt" not in said and "No corrected p of so few units can be below 0.070" in said
+    filled = learning.ablation(table).axes[0].get_lines()
+    assert sorted(len(line.get_xdata()) for line in filled if line.get_ls() == "None") == [2, 3]
 
 
 def test_what_was_not_computed_says_so(folders):
@@ -76,8 +149,10 @@ def test_what_was_not_computed_says_so(folders):
     shown = tables.ablation(table)
     assert shown["imitates"].tolist() == ["scores", "paths + features of 2 teachers"]
     assert shown.iloc[1, 3:].eq("not computed").all() and not shown.iloc[0, 3:].eq("not computed").any()
-    assert words.ablation(table).startswith("Of 1 differences, 1 have")
-    assert words.ablation(ablation.table(CONFIG, {})) == "There is no interval to judge by."
+    assert "of these no difference can be measured: scores. (No corrected p of so few units can be below 0.125" in (
+        words.ablation(table)
+    )
+    assert words.ablation(ablation.table(CONFIG, {})) == "There is nothing to judge by."
     for students in (table, ablation.table(CONFIG, {})):
         assert len(learning.ablation(students).axes[0].get_yticks()) == 2
 
@@ -90,12 +165,12 @@ def test_a_run_on_this_machine_goes_before_the_reference_and_either_before_nothi
     kept = {
         **{"format": 1, "dataset": "shib", "entry": "plain", "seeds": [0, 1], "fingerprint": "one"},
         "macro_f1": {"mean": plain.mean(), "low": plain.min(), "high": plain.max()},
-        "macro_f1_by_unit": {"1": 0.5},
+        "confusion": {"pooled": False, "units": {"1": ["1 1 1 1", "1 1 1 1"]}},
         "provenance": {"commit": "abc"},
     }
     write_json(tmp_path / "reference" / "ablation" / "shib" / "plain.json", kept)
     theirs = ablation.found(tmp_path / "elsewhere")
-    assert theirs.scores["shib", "plain"]["1"] == 0.5 and theirs.agreement == ""
+    assert theirs.scores["shib", "plain"].units.by_unit().tolist() == [0.5] and theirs.agreement == ""
     assert "reference run (2 seeds a student, commit abc)" in theirs.origin
     other = tmp_path / "reference" / "ablation" / "house" / "plain.json"
     write_json(other, {**kept, "dataset": "house", "seeds": [0]})

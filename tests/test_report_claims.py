@@ -3,7 +3,8 @@
 import pytest
 from report_tree import write_device, write_export, write_result
 
-from tinyloc.report import claims
+from tinyloc.evaluation import paired
+from tinyloc.report import claims, comparison
 from tinyloc.report.roles import Roles
 
 ALL_RIGHT = {"teacher": 0.95, "forest": 0.95, "student-distilled.int8": 0.95, "mamba.float32": 0.95}
@@ -86,6 +87,31 @@ def test_what_has_no_results_is_not_tested(study, without, untested):
     assert {number for number, verdict in verdicts.items() if verdict == claims.NOT_TESTED} == untested
 
 
+@pytest.mark.parametrize(
+    ("p", "supported"),
+    [
+        ((0.008, 0.012, 0.024), {1, 2, 3, 4}),  # 3 x 0.008, 2 x 0.012, 0.024: each at most 0.025
+        ((0.009, 0.012, 0.024), set()),  # 3 x 0.009 is more, and Holm's rule stops there
+        ((0.024, 0.008, 0.012), {1, 2, 3, 4}),
+        ((0.6, 0.008, 0.009), {2, 3, 4}),
+        ((0.6, 0.009, 0.020), set()),
+    ],
+)
+def test_a_verdict_follows_the_p_that_is_corrected_for_all_three_questions(study, monkeypatch, p, supported):
+    """Each p alone, but for 0.6, would do."""
+    asked = iter(p)
+
+    def compare(ours, theirs):
+        return paired.Paired(0.0, -0.005, 0.005, 1.0, 1.0, next(asked), n_units=4)
+
+    monkeypatch.setattr(comparison.paired, "compare", compare)
+    verdicts, table = study()
+    assert {number for number, verdict in verdicts.items() if verdict == claims.SUPPORTED} == supported
+    evidence = table.set_index("number")["evidence"]
+    for number, raw in zip((1, 2, 3), p, strict=True):
+        assert f"p {raw:.3f}, corrected 0." in evidence[number]
+
+
 def test_a_wide_interval_denies_support_even_where_the_mean_is_better(study):
     """Better on average, but much worse for one person: the rule asks for the whole interval."""
     mixed = {"1-1": 0.5, "2-1": 0.99, "2-2": 0.99, "3-1": 0.99, "4-1": 0.99}
@@ -108,8 +134,8 @@ def test_the_evidence_tells_worse_from_uncertain(study):
         "student-distilled.int8": {"1-1": 0.5, "2-1": 1, "2-2": 1, "3-1": 1, "4-1": 1},
     }
     evidence = study(right=right)[1].set_index("number")["evidence"]
-    assert evidence[3].endswith("against forest: worse")
-    assert evidence[2].endswith("against forest: not certain enough")
+    assert evidence[3].endswith("p 1.000, corrected 1.000: worse")
+    assert evidence[2].endswith(": not certain enough")
 
 
 def test_the_evidence_has_its_numbers(study):

@@ -4,6 +4,7 @@ import pytest
 from report_tree import HOUSE, SHIB, write_result
 
 from tinyloc.errors import InputError
+from tinyloc.evaluation import paired
 from tinyloc.report import comparison, results
 
 
@@ -44,9 +45,9 @@ def test_pairing_is_sharper_than_two_intervals(tmp_path):
     hard = {"1-1": 0.95, "2-1": 0.5, "2-2": 0.5, "3-1": 0.8, "4-1": 0.65}
     easier = {name: right + 0.05 for name, right in hard.items()}
     folders = [write_result(tmp_path, "shib", "a", easier), write_result(tmp_path, "shib", "b", hard)]
-    paired = comparison.compare(folders, "a", "b").intervals.iloc[0]
+    together = comparison.compare(folders, "a", "b").intervals.iloc[0]
     alone = comparison.summary(folders).iloc[0]
-    assert paired["high"] - paired["low"] < 0.5 * (alone["high"] - alone["low"])
+    assert together["high"] - together["low"] < 0.5 * (alone["high"] - alone["low"])
 
 
 def test_an_entry_compared_with_itself_differs_by_nothing(tmp_path):
@@ -76,3 +77,21 @@ def test_no_common_data_set_is_an_error(tmp_path):
 def test_the_same_results_give_the_same_interval(tmp_path):
     folder = write_result(tmp_path, "shib", "teacher", 0.9)
     assert comparison.summary([folder]).equals(comparison.summary([folder]))
+
+
+def test_the_accuracy_has_an_interval_of_its_own(tmp_path):
+    (row,) = comparison.summary([write_result(tmp_path, "shib", "teacher", 0.9)]).to_dict("records")
+    folds = results.folds([tmp_path / "results/shib/teacher/seed0"])
+    assert row["accuracy"] == pytest.approx(folds["accuracy"].mean())
+    assert folds["accuracy"].min() <= row["accuracy_low"] < row["accuracy"] < row["accuracy_high"]
+
+
+def test_questions_of_not_worse_are_one_family_and_those_without_results_are_none_of_it(tmp_path):
+    names = ("plain", "near", "far", "farther")
+    folders = [write_result(tmp_path, "shib", name, 0.97 - 0.01 * i**3) for i, name in enumerate(names)]
+    asked = [("near", "plain"), ("far", "plain"), ("farther", "plain"), ("nobody", "plain")]
+    found = comparison.not_worse(folders, asked)
+    assert list(found["entry"]) == ["near", "far", "farther"]
+    assert found["p_holm"].tolist() == pytest.approx(paired.holm(found["p"]).tolist())
+    assert found["p"].is_monotonic_increasing and not found["holds"].iloc[2] and found["worse"].iloc[2]
+    assert comparison.not_worse(folders, [("nobody", "plain")]).empty

@@ -153,7 +153,7 @@ def test_confusion_rows_are_per_cent_of_the_true_room():
 
 
 def test_fold_scores_draw_every_entry_on_every_fold(run):
-    figure = learning.fold_scores(results.folds(run[0]))
+    figure = learning.fold_scores(results.folds(run[0]), comparison.summary(run[0]))
     drawn = {line.get_label(): len(line.get_xdata()) for line in figure.axes[0].lines}
     assert drawn == {"forest": 4, "student": 4}
     assert "macro F1 (%)" in labels(figure)

@@ -41,7 +41,8 @@ def test_a_reference_keeps_scores_and_their_making_and_no_predictions(kept: Path
     assert set(content["macro_f1_by_unit"]) == {"1", "2", "3", "4"}
     assert content["macro_f1"]["low"] < content["macro_f1"]["mean"] < content["macro_f1"]["high"]
     assert np.isclose(content["macro_f1"]["mean"], np.mean(list(content["macro_f1_by_unit"].values())))
-    assert not {"predictions", "y_true", "confusion", "folds"} & set(content)
+    assert not {"predictions", "y_true", "folds"} & set(content)
+    assert all(len(line.split()) == 9 for seeds in content["confusion"]["units"].values() for line in seeds)
 
 
 def test_a_run_like_the_reference_agrees_and_a_worse_one_does_not(kept: Path, tmp_path: Path) -> None:

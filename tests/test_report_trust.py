@@ -1,5 +1,7 @@
 """What may be said of pairs, delays, probabilities and disturbances; nothing is called better without a test."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -84,7 +86,7 @@ def test_the_table_of_pairs_has_its_numbers(folders):
     assert table["p"].iloc[0] == "0.008" and table["p, Holm"].iloc[0] == "0.016"
     crossed = trust.verdicts_table(comparison.pairs(folders))
     assert list(crossed.columns) == ["data set", "model", "good", "twin"]
-    assert crossed.iloc[1].tolist() == ["house", "good", "–", "equivalent (0.0)"]
+    assert crossed.iloc[1].tolist() == ["house", "good", "–", "equivalent: 0.0 (0.0 to 0.0)"]
 
 
 def test_delays_are_counted_and_never_is_shown_as_endless(folders):
@@ -107,17 +109,66 @@ def test_delays_are_counted_and_never_is_shown_as_endless(folders):
 def calibrated():
     rng = np.random.default_rng(0)
     probability = rng.dirichlet(np.ones(len(ROOMS)) * 0.3, 400)
-    found = calibration.summary(probability, np.zeros(400, int), np.arange(400) % 4)
-    numbers = {name: found[name]["value"] for name in ("ece", "nll")}
-    row = {"dataset": "house", "entry": "teacher", "seed": 0, "probabilities": "softmax", **numbers}
-    return pd.DataFrame([{**row, "reliability": found["reliability"]}])
+    found = calibration.summary([probability], np.zeros(400, int), np.arange(400) % 4)
+    ends = {"": "value", "_low": "low", "_high": "high"}
+    numbers = {name + end: found[name][key] for name in ("ece", "nll", "excess") for end, key in ends.items()}
+    row = {"dataset": "house", "entry": "teacher", "probabilities": "softmax", **numbers}
+    return pd.DataFrame([{**row, "excess_p": found["excess"]["p"], "reliability": found["reliability"]}])
 
 
 def test_probabilities_in_words_and_numbers(calibrated):
     table = trust.calibration_table(calibrated)
-    assert table["expected calibration error (points)"].item() == f"{100 * calibrated['ece'].item():.1f}"
-    assert "teacher: " in trust.honesty(calibrated) and "too sure by" in trust.honesty(calibrated)
+    ece, low, high = (f"{100 * calibrated[name].item():.1f}" for name in ("ece", "ece_low", "ece_high"))
+    assert table["expected calibration error (points)"].item() == f"{ece} ({low} – {high})"
+    assert "teacher: +" in trust.honesty(calibrated) and trust.honesty(calibrated).endswith("p < 0.001: too sure.")
+    # the correction counts the models of a data set
+    many = pd.concat([calibrated.assign(excess_p=0.02)] * 3)
+    assert trust.honesty(many).count("p = 0.060: no miscalibration is certain.") == 3
+    assert "too modest" in trust.honesty(calibrated.assign(excess=-0.1))
     assert len(trust.calibration_table(calibrated.iloc[:0])) == 0
+
+
+def with_probabilities(folder, told):
+    with np.load(folder / "predictions.npz") as arrays:
+        table = dict(arrays)
+    table["probability"] = told(table["y_true"]).astype(np.float32)
+    fold = {name: "softmax" for name in dict.fromkeys(table["fold"].tolist())}
+    table["notes"] = json.dumps({"parameters": dict.fromkeys(fold), "probability_source": fold})
+    np.savez(folder / "predictions.npz", **table)
+
+
+def test_the_calibration_of_all_seeds_is_made_from_their_answers(tmp_path):
+    def told(confidence):
+        return lambda true: (1 - confidence) / 2 + (confidence - (1 - confidence) / 2) * np.eye(len(ROOMS))[true]
+
+    folders = [write_result(tmp_path, "house", "net", 0.9, seed) for seed in (0, 1)]
+    silent = write_result(tmp_path, "house", "forest", 0.9)
+    with_probabilities(silent, told(0.5))
+    for folder, confidence in zip(folders, (0.9, 0.7), strict=True):
+        with_probabilities(folder, told(confidence))
+    (row,) = comparison.calibrations(folders).to_dict("records")
+    assert row["nll"] == pytest.approx(-np.log([0.9, 0.7]).mean(), abs=1e-6)
+    assert row["nll_low"] == pytest.approx(-np.log(0.9), abs=1e-6)  # of recordings: seeds are resampled
+    assert row["excess"] == pytest.approx(0.8 - 1, abs=1e-6) and row["probabilities"] == "softmax"
+    assert len(comparison.calibrations([])) == 0
+
+
+def test_scores_are_shown_without_the_people_that_settings_were_chosen_on(tmp_path):
+    right = {"1-1": 0.6, "2-1": 0.9, "2-2": 0.9, "3-1": 0.9, "4-1": 0.6}
+    found = comparison.seen_and_unseen(
+        [write_result(tmp_path, d, "net", 0.9 if d == "house" else right) for d in ("shib", "house")],
+        {"shib": ["1", "4"]},
+    )
+    (row,) = found.to_dict("records")
+    assert (row["units"], row["units_unseen"], row["units_seen"]) == (4, 2, 2)
+    assert row["macro_f1"] == pytest.approx((row["macro_f1_seen"] + row["macro_f1_unseen"]) / 2)
+    assert row["macro_f1_unseen"] > 0.8 > row["macro_f1_seen"]
+    said = trust.seen(found, "net", {"shib": ["1", "4"]})
+    assert (
+        "the scores of 1, 4, so" in said and "**optimistic**" in said and "over the 2 that were never looked at" in said
+    )
+    assert trust.seen_table(found).shape == (1, 5) and trust.seen_table(found.iloc[:0]).iloc[0, 0] == "–"
+    assert "No setting" in trust.seen(comparison.seen_and_unseen([], {}), "net", {})
 
 
 @pytest.fixture
@@ -148,7 +199,7 @@ def test_disturbances_in_words_and_numbers(fragile):
     ]
     assert table["forest"].tolist()[0] == "+10.0 (+9.0 to +11.0)"
     said = trust.fragility(fragile).splitlines()[2]
-    assert "80 % of the packets lost +30.0, hall dead +5.0, windows of 5 steps −2.0" in said
+    assert "80 % of the packets lost +30.0 (+29.0 to +31.0), hall dead +5.0 (+4.0 to +6.0), windows of 5" in said
     assert "was disturbed" in trust.fragility(fragile.iloc[:0]) and len(trust.robustness_table(fragile.iloc[:0])) == 0
 
 

@@ -386,6 +386,9 @@ class Config(Strict):
     exports: list[Export] = []
     devices: list[Device] = []
     robustness: Robustness | None = None
+    tuned_on: dict[str, list[str]] = Field(
+        {}, description="by data set, the test units whose scores were looked at when settings were chosen"
+    )
 
     @model_validator(mode="after")
     def names_exist(self) -> "Config":
@@ -411,6 +414,9 @@ class Config(Strict):
             for house in getattr(data, "houses", ()):
                 if isinstance(self.datasets.get(house), HousesData | None):
                     raise ValueError(f"datasets.{name}.houses: no data set of one house is called {house!r}")
+        for name in self.tuned_on:
+            if name not in self.datasets:
+                raise ValueError(f"tuned_on: no data set is called {name!r}")
         for name in self.robustness.models if self.robustness else ():
             if name not in self.models:
                 raise ValueError(f"robustness.models: no model is called {name!r}")

@@ -7,6 +7,7 @@ do better on average, which cannot be said of the calibration error.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,41 +17,92 @@ BINS = 10
 SMALLEST = 1e-7  # a room that was ruled out (float32) and was true costs 16 nats, not infinitely many
 
 
-def summary(probability: np.ndarray, y_true: np.ndarray, unit: Sequence[str]) -> dict:
-    """What `metrics.json` says of probabilities [N, R] of the true rooms [N], in units [N].
+def summary(
+    probabilities: Sequence[np.ndarray], y_true: np.ndarray, unit: Sequence[str], crossed: bool = False
+) -> dict:
+    """What probabilities [N, R] of the true rooms [N] are worth, in units [N]; one array a seed, of the same rows.
 
-    `ece` (a fraction) and `nll` (nats a window), each with a 95 % interval over units, and the reliability curve:
-    bins of equal mass, each with its mean confidence and its share of right answers. The bins are those of all rows
-    together, and units are pooled.
+    `ece` (a fraction), `nll` (nats a window) and `excess` (mean confidence minus the share of right answers), each with
+    a 95 % interval over units; `excess` also with `p`, two-sided, of none, from the same resamples. And the reliability
+    curve: bins of equal mass, each with its mean confidence and its share of right answers, with an interval. All are
+    means over the seeds. The bins are those of all rows of a seed together, and units are pooled.
+    crossed: the units were all answered by the same models, so that seeds are resampled too (see `statistics`).
     """
+    names, row = np.unique(np.asarray(unit), return_inverse=True)
+    told = [_told(probability, y_true, row, len(names)) for probability in probabilities]
+    sums = _Sums(*(np.stack(part) for part in zip(*told, strict=True)), crossed=crossed)
+    sizes = len(names), len(probabilities)
+    found = {f.__name__: _none(statistics.interval(f, *sizes)) for f in (sums.ece, sums.nll, sums.excess)}
+    drawn = statistics.draws(*sizes) if len(names) > 1 else None
+    found["excess"]["p"] = None if drawn is None else _two_sided(sums.excess(*drawn))
+    return {**found, "reliability": _curve(sums, drawn)}
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """What every unit adds to the sums that the scores are made from; a score of resamples is [M]."""
+
+    count: np.ndarray  # windows [K, U, bins]
+    sure: np.ndarray  # their confidence [K, U, bins]
+    right: np.ndarray  # right answers [K, U, bins]
+    nats: np.ndarray  # [K, U]
+    crossed: bool
+
+    def over(self, part: np.ndarray, drawn: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        return statistics.pooled(part, drawn, seeds if self.crossed else None)
+
+    def ece(self, *drawn: np.ndarray) -> np.ndarray:
+        return (np.abs(self.over(self.right - self.sure, *drawn)).sum(-1) / self._windows(*drawn)).mean(1)
+
+    def nll(self, *drawn: np.ndarray) -> np.ndarray:
+        return (self.over(self.nats, *drawn) / self._windows(*drawn)).mean(1)
+
+    def excess(self, *drawn: np.ndarray) -> np.ndarray:
+        return (self.over(self.sure - self.right, *drawn).sum(-1) / self._windows(*drawn)).mean(1)
+
+    def accuracy(self, *drawn: np.ndarray) -> np.ndarray:
+        """Of every bin [M, bins]; NaN where a resample has no window in it."""
+        right, count = self.over(self.right, *drawn), self.over(self.count, *drawn)
+        known = (count > 0).sum(1)
+        share = np.divide(right, count, out=np.zeros(right.shape), where=count > 0).sum(1)
+        return np.divide(share, known, out=np.full(share.shape, np.nan), where=known > 0)
+
+    def _windows(self, *drawn: np.ndarray) -> np.ndarray:
+        return self.over(self.count, *drawn).sum(-1)
+
+
+def _told(probability: np.ndarray, y_true: np.ndarray, row: np.ndarray, n_units: int) -> tuple[np.ndarray, ...]:
+    """What one seed adds to `_Sums`. row: the unit of every window [N]."""
     confidence = probability.max(1).astype(float)
     right = probability.argmax(1) == y_true
     nats = -np.log(np.maximum(probability[np.arange(len(y_true)), y_true], SMALLEST)).astype(float)
     bins = _equal_mass(confidence)
-    names, row = np.unique(np.asarray(unit), return_inverse=True)
-    # what a bin and a unit add to the sums that both scores are made from: [U, bins], [U]
-    excess = np.zeros((len(names), bins.max() + 1))
-    np.add.at(excess, (row, bins), right - confidence)
-    lost, count = np.bincount(row, nats), np.bincount(row)
+    sums = np.zeros((3, n_units, bins.max() + 1))
+    for total, value in zip(sums, (np.ones(len(row)), confidence, right), strict=True):
+        np.add.at(total, (row, bins), value)
+    return *sums, np.bincount(row, nats)
 
-    def times(drawn: np.ndarray) -> np.ndarray:
-        return (drawn[:, :, None] == np.arange(len(names))).sum(1)
 
-    def ece(drawn: np.ndarray, _: np.ndarray) -> np.ndarray:
-        return np.abs(times(drawn) @ excess).sum(-1) / (times(drawn) @ count)
+def _curve(sums: _Sums, drawn: tuple[np.ndarray, np.ndarray] | None) -> list[dict]:
+    """The reliability curve; drawn: resamples, None where there is one unit alone."""
+    each = sums.count.sum(1)
+    confidence, accuracy = (part.sum(1) / each for part in (sums.sure, sums.right))
+    ends = np.full((2, each.shape[-1]), np.nan)
+    if drawn is not None:
+        levels = ((1 - statistics.LEVEL) / 2, (1 + statistics.LEVEL) / 2)
+        ends = np.nanquantile(sums.accuracy(*drawn), levels, axis=0)
+    rows = zip(confidence.mean(0), accuracy.mean(0), *ends, strict=True)
+    names = ("confidence", "accuracy", "low", "high")
+    return [
+        {"n": int(n), **{name: None if np.isnan(x) else float(x) for name, x in zip(names, row, strict=True)}}
+        for n, row in zip(each.sum(0), rows, strict=True)
+    ]
 
-    def nll(drawn: np.ndarray, _: np.ndarray) -> np.ndarray:
-        return times(drawn) @ lost / (times(drawn) @ count)
 
-    members = [bins == b for b in range(bins.max() + 1)]
-    return {
-        "ece": _none(statistics.interval(ece, len(names))),
-        "nll": _none(statistics.interval(nll, len(names))),
-        "reliability": [
-            {"n": int(m.sum()), "confidence": float(confidence[m].mean()), "accuracy": float(right[m].mean())}
-            for m in members
-        ],
-    }
+def _two_sided(resampled: np.ndarray) -> float:
+    """The level at which the percentile interval of resamples [M] would end at nothing."""
+    beyond = min((resampled <= 0).sum(), (resampled >= 0).sum())
+    return float(min(1, 2 * (1 + beyond) / (1 + len(resampled))))
 
 
 def _equal_mass(confidence: np.ndarray) -> np.ndarray:

@@ -37,40 +37,69 @@ def quantile(waited: np.ndarray, q: float) -> float:
     return float(np.quantile(waited, q, method="inverted_cdf"))
 
 
-def summary(waited: np.ndarray, unit: Sequence[str]) -> dict:
+def summary(waited: np.ndarray, unit: Sequence[str], seed: Sequence[int] | None = None, crossed: bool = False) -> dict:
     """What `metrics.json` says of the delays [C] of changes in the units [C], each with a 95 % interval over units.
 
     A change that was never found waited longer than any that was, so a quantile that falls among those is None:
-    leaving them out would praise a model for giving up. Units are pooled, since one alone may have a change or two.
+    leaving them out would praise a model for giving up. Units and seeds are pooled, since one alone may have a change
+    or two. seed: of every change [C]; crossed: seeds are resampled with the units (see `statistics`).
     """
     if len(waited) == 0:
         return {"changes": 0, "median_steps": None, "p90_steps": None, "never_found": None}
-    support, column = np.unique(waited, return_inverse=True)
-    names, row = np.unique(np.asarray(unit), return_inverse=True)
-    counts = np.zeros((len(names), len(support)), np.int64)
-    np.add.at(counts, (row, column), 1)
+    support = np.unique(waited)
+    counts = _counts(waited[:, None] == support, unit, seed)
+    sizes = counts.shape[1::-1]
 
-    def resampled(drawn: np.ndarray) -> np.ndarray:
-        times = (drawn[:, :, None] == np.arange(len(names))).sum(1)
-        return times @ counts
+    def resampled(drawn: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        return statistics.pooled(counts, drawn, seeds if crossed else None).sum(1)
 
     def quantiles(q: float) -> dict:
-        def of(drawn: np.ndarray, _: np.ndarray) -> np.ndarray:
-            below = resampled(drawn).cumsum(-1)
+        def of(*drawn: np.ndarray) -> np.ndarray:
+            below = resampled(*drawn).cumsum(-1)
             return support[(below >= q * below[:, -1:]).argmax(-1)]
 
-        return _finite(statistics.interval(of, len(names), method="inverted_cdf"))
+        return _finite(statistics.interval(of, *sizes, method="inverted_cdf"))
 
-    def never(drawn: np.ndarray, _: np.ndarray) -> np.ndarray:
-        found = resampled(drawn)
+    def never(*drawn: np.ndarray) -> np.ndarray:
+        found = resampled(*drawn)
         return found[:, np.isinf(support)].sum(-1) / found.sum(-1)
 
     return {
         "changes": len(waited),
         "median_steps": quantiles(0.5),
         "p90_steps": quantiles(0.9),
-        "never_found": _finite(statistics.interval(never, len(names))),
+        "never_found": _finite(statistics.interval(never, *sizes)),
     }
+
+
+def noticed(
+    waited: np.ndarray, unit: Sequence[str], at: np.ndarray, seed: Sequence[int] | None = None, crossed: bool = False
+) -> np.ndarray:
+    """The share of the changes [C] that had been noticed `at` [A] steps later, and its 95 % interval [3, A].
+
+    The others are those of `summary`; NaN for both ends where there is one unit alone.
+    """
+    counts = _counts(np.column_stack([waited[:, None] <= at, np.ones(len(waited), bool)]), unit, seed)
+
+    def share(drawn: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        found = statistics.pooled(counts, drawn, seeds if crossed else None).sum(1)
+        return found[:, :-1] / found[:, -1:]
+
+    n_seeds, n_units = counts.shape[:2]
+    value = share(np.arange(n_units)[None], np.arange(n_seeds)[None])
+    if n_units == 1:
+        return np.vstack([value, np.full((2, len(at)), np.nan)])
+    ends = ((1 - statistics.LEVEL) / 2, (1 + statistics.LEVEL) / 2)
+    return np.vstack([value, np.quantile(share(*statistics.draws(n_units, n_seeds)), ends, axis=0)])
+
+
+def _counts(found: np.ndarray, unit: Sequence[str], seed: Sequence[int] | None) -> np.ndarray:
+    """How many changes of every seed and unit are in each column of `found` [C, S]: [K, U, S]."""
+    names, row = np.unique(np.asarray(unit), return_inverse=True)
+    seeds, run = np.unique(np.zeros(len(row)) if seed is None else np.asarray(seed), return_inverse=True)
+    counts = np.zeros((len(seeds), len(names), found.shape[1]), np.int64)
+    np.add.at(counts, (run, row), found)
+    return counts
 
 
 def _finite(found: dict[str, float]) -> dict:

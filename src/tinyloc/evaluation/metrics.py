@@ -56,5 +56,5 @@ def _calibration(rows: Sequence[Predictions], true: np.ndarray, unit: np.ndarray
     if any(r.probability is None for r in rows):
         return None
     (source,) = {r.probability_source for r in rows}
-    found = calibration.summary(np.concatenate([r.probability for r in rows]), true, unit)
+    found = calibration.summary([np.concatenate([r.probability for r in rows])], true, unit)
     return {"probabilities": source, **found}

@@ -114,6 +114,16 @@ def labels_of(folds: Sequence[str], recordings: Sequence[str]) -> np.ndarray:
     return np.asarray(recordings if len(set(folds)) == 1 else folds)
 
 
+def pooled(parts: np.ndarray, units: np.ndarray, seeds: np.ndarray | None = None) -> np.ndarray:
+    """Sums over the units of every resample, seed by seed, for scores that are made from such sums.
+
+    parts: what a unit adds [K, U, ...]. units, seeds: indices [M, U] and [M, K]; none: every seed once. -> [M, K, ...]
+    """
+    times = (units[:, :, None] == np.arange(parts.shape[1])).sum(1)
+    by_seed = np.einsum("mu,ku...->mk...", times, parts)
+    return by_seed if seeds is None else by_seed[np.arange(len(units))[:, None], seeds]
+
+
 def draws(n_units: int, n_seeds: int = 1, stream: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """The resamples of every interval, the same for the same sizes: units [M, U] and seeds [M, K], as indices.
 

@@ -1,24 +1,37 @@
 """What each way of distilling brings: a student with its teachers against the same student without them.
 
 The pairs come from the configuration: a distilled model's *plain* one is the model that is alike in everything but
-the `distillation`. Both answered for the same test windows from the same seeds, so the difference is taken unit by
-unit (see `tinyloc.evaluation.statistics`) before anything is averaged.
+the `distillation`. Both answered for the same test windows from the same seeds, so the difference is paired unit by
+unit and seed by seed (see `tinyloc.evaluation.paired`). All ways of teaching one plain student on one data set are one
+family of tests: each of them is held against the same plain student.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from tinyloc.config import Config, Distillation, Neural
-from tinyloc.evaluation import statistics
+from tinyloc.evaluation import paired, statistics
 from tinyloc.files import read_json
 from tinyloc.report import comparison, reference, results
 
-Scores = Mapping[tuple[str, str], pd.Series]
-"""Macro F1 by unit of (data set, entry), as fractions, the seeds averaged."""
+
+@dataclass(frozen=True)
+class Scored:
+    """The counts of one entry on one data set; the seeds are those of `units.counts`, in its order."""
+
+    units: statistics.Units
+    seeds: tuple[int, ...]
+
+    def of(self, seeds: Iterable[int]) -> statistics.Units:
+        return replace(self.units, counts=self.units.counts[[self.seeds.index(seed) for seed in seeds]])
+
+
+Scores = Mapping[tuple[str, str], Scored]
+"""By data set and entry."""
 
 
 def pairs(config: Config) -> dict[str, str]:
@@ -42,14 +55,19 @@ def imitated(distillation: Distillation) -> str:
 
 def of_folders(folders: Iterable[Path]) -> Scores:
     """The scores of result folders, as `Study.fit` leaves them."""
-    units = {key: comparison.units_of(seeds) for key, seeds in comparison.group(folders).items()}
-    return {key: pd.Series(found.by_unit(), found.names) for key, found in units.items()}
+    return {
+        key: Scored(comparison.units_of(seeds), tuple(results.Key.of(folder).seed for folder in seeds))
+        for key, seeds in comparison.group(folders).items()
+    }
 
 
 def of_references(files: Iterable[Path]) -> Scores:
     """The scores that the files of `tinyloc reference --write` keep."""
-    kept = [read_json(path) for path in files]
-    return {(r["dataset"], r["entry"]): pd.Series(r["macro_f1_by_unit"]) for r in kept}
+    found = {}
+    for path in files:
+        kept = read_json(path)
+        found[kept["dataset"], kept["entry"]] = Scored(reference.units_of(path), tuple(kept["seeds"]))
+    return found
 
 
 @dataclass(frozen=True)
@@ -95,38 +113,58 @@ def table(config: Config, scores: Scores) -> pd.DataFrame:
     """One row a data set and distilled student, in the configuration's order, for the data sets that have any score
     (for all where none has).
 
-    Columns: dataset; entry, plain (names of models); imitates; units; plain_f1, macro_f1 (means over the units);
-    difference, low, high (its mean and 95 % interval). All fractions, NaN where a student or its plain one has no
-    scores, or not of the same units.
+    Columns: dataset; entry, plain (names of models); imitates; units, seeds (how many both have); plain_f1, macro_f1,
+    difference, each with _low and _high; p, p_equivalent, p_holm, p_least, verdict as `comparison.pairs` has them,
+    Holm's correction for the ways of teaching one plain student on one data set; a difference counts as certain only
+    where its interval leaves out zero as well. All scores are fractions, NaN where a student or its plain one has no
+    scores, or none of the same units and seeds.
     """
-    rows = []
     scored = {dataset for dataset, _ in scores} or set(config.datasets)
-    for dataset in (name for name in config.datasets if name in scored):
-        for name, plain in pairs(config).items():
-            nothing = pd.Series(dtype=float)
-            ours, theirs = (scores.get((dataset, entry), nothing) for entry in (name, plain))
-            rows.append(
-                {
-                    "dataset": dataset,
-                    "entry": name,
-                    "plain": plain,
-                    "imitates": imitated(config.models[name].distillation),
-                    **_difference(ours, theirs),
-                }
-            )
-    return pd.DataFrame(rows)
+    rows = [
+        {
+            "dataset": dataset,
+            "entry": name,
+            "plain": plain,
+            "imitates": imitated(config.models[name].distillation),
+            **_compared(scores.get((dataset, name)), scores.get((dataset, plain))),
+        }
+        for dataset in config.datasets
+        if dataset in scored
+        for name, plain in pairs(config).items()
+    ]
+    found = pd.DataFrame(rows)
+    family = found.groupby(["dataset", "plain"], sort=False)
+    found["p_holm"] = family["p"].transform(paired.holm)
+    found["p_equivalent"] = family["p_equivalent"].transform(paired.holm)
+    # swaps of units know of no other seeds, and the interval does: a difference that is certain has to pass both
+    clear = (found["difference_low"] > 0) | (found["difference_high"] < 0)
+    judged = zip(found["difference"], found["p_holm"].where(clear, 1.0), found["p_equivalent"], strict=True)
+    return found.assign(verdict=[paired.verdict(*row) for row in judged])
 
 
-def _difference(ours: pd.Series, theirs: pd.Series) -> dict[str, float]:
-    if ours.empty or set(ours.index) != set(theirs.index):
-        return {"units": 0} | dict.fromkeys(("plain_f1", "macro_f1", "difference", "low", "high"), np.nan)
-    difference = (ours - theirs[ours.index]).to_numpy()
-    interval = statistics.interval(lambda rows, _: difference[rows].mean(-1), len(difference))
+NUMBERS = (
+    *(name + end for name in ("plain_f1", "macro_f1", "difference") for end in ("", "_low", "_high")),
+    *("p", "p_equivalent", "p_least"),
+)
+
+
+def _compared(ours: Scored | None, theirs: Scored | None) -> dict[str, float]:
+    both = sorted(set(ours.seeds) & set(theirs.seeds)) if ours and theirs else []
+    if not both or set(ours.units.names) != set(theirs.units.names):
+        return {"units": 0, "seeds": 0} | dict.fromkeys(NUMBERS, np.nan)
+    taught, plain = ours.of(both), theirs.of(both)
+    found = paired.compare([taught], [plain])
     return {
-        "units": len(difference),
-        "plain_f1": theirs.mean(),
-        "macro_f1": ours.mean(),
-        "difference": interval["mean"],
-        "low": interval["low"],
-        "high": interval["high"],
+        "units": found.n_units,
+        "seeds": len(both),
+        **_ends("plain_f1", **statistics.interval(plain.score, found.n_units, len(both))),
+        **_ends("macro_f1", **statistics.interval(taught.score, found.n_units, len(both))),
+        **_ends("difference", found.difference, found.low, found.high),
+        "p": found.p,
+        "p_equivalent": found.p_equivalent,
+        "p_least": found.p_least,
     }
+
+
+def _ends(name: str, mean: float, low: float, high: float) -> dict[str, float]:
+    return {name: mean, f"{name}_low": low, f"{name}_high": high}

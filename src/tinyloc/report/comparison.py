@@ -5,7 +5,7 @@ unit is, and how an interval is made, see `tinyloc.evaluation.statistics`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from tinyloc.errors import InputError
-from tinyloc.evaluation import paired, statistics
+from tinyloc.evaluation import calibration, paired, statistics
 from tinyloc.report import results
+from tinyloc.training.predictions import Predictions, read_predictions
 
 PAIRS = (
     "dataset", "entry", "against", "difference", "low", "high", "p", "p_equivalent", "n_units", "p_least", "p_holm",
@@ -22,14 +23,22 @@ PAIRS = (
 )  # fmt: skip
 
 
+CALIBRATIONS = (
+    *("dataset", "entry", "probabilities"),
+    *(name + end for name in ("ece", "nll", "excess") for end in ("", "_low", "_high")),
+    *("excess_p", "reliability"),
+)
+NOT_WORSE = ("entry", "against", "difference", "low", "high", "p")
+
+
 @dataclass(frozen=True)
 class Comparison:
-    """`entry` minus `against`, in fractions of macro F1."""
+    """`entry` minus `against`, in fractions of macro F1. A data set is a family of one test, so p is not corrected."""
 
     entry: str
     against: str
     units: pd.DataFrame  # dataset, unit, difference
-    intervals: pd.DataFrame  # dataset, mean, low, high
+    intervals: pd.DataFrame  # dataset, mean, low, high, p, p_equivalent, verdict
 
 
 def compare(folders: Iterable[Path], entry: str, against: str) -> Comparison:
@@ -47,12 +56,15 @@ def compare(folders: Iterable[Path], entry: str, against: str) -> Comparison:
         _require_pairs(dataset, entry, ours, against, theirs)
         difference = ours.by_unit() - theirs.by_unit()
         units.append(pd.DataFrame({"dataset": dataset, "unit": ours.names, "difference": difference}))
-        interval = statistics.interval(
-            lambda drawn, seeds, a=ours, b=theirs: a.score(drawn, seeds) - b.score(drawn, seeds),
-            len(ours.names),
-            ours.n_seeds,
+        found = paired.compare([ours], [theirs])
+        intervals.append(
+            {
+                "dataset": dataset,
+                "mean": found.difference,
+                **{name: getattr(found, name) for name in ("low", "high", "p", "p_equivalent")},
+                "verdict": paired.verdict(found.difference, found.p, found.p_equivalent),
+            }
         )
-        intervals.append({"dataset": dataset, **interval})
     return Comparison(entry, against, pd.concat(units, ignore_index=True), pd.DataFrame(intervals))
 
 
@@ -95,7 +107,32 @@ def _tested(
         table["p_equivalent"] = paired.holm(table["p_equivalent"])
         judged = zip(table["difference"], table["p_holm"], table["p_equivalent"], strict=True)
         table["verdict"] = [paired.verdict(*row) for row in judged]
+        table = table[list(PAIRS)]
     return table
+
+
+def not_worse(folders: Iterable[Path], questions: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Whether each entry is less than `paired.MARGIN` worse than its yardstick, all questions as one family of tests.
+
+    folders: of one data set. questions: (entry, against); those of which a result is missing are left out.
+    Columns: entry, against, difference, low, high (fractions of macro F1); p (one-sided, of being worse by the margin
+    or more), p_holm; holds (p_holm at most `paired.ONE_SIDED`), worse (the same of the opposite: worse by more).
+    Raises InputError: two entries were not scored on the same units and seeds.
+    """
+    groups = group(folders)
+    dataset = next((name for name, _ in groups), "")
+    asked = [pair for pair in dict.fromkeys(questions) if all((dataset, entry) in groups for entry in pair)]
+    by_entry = {entry: units_of(groups[dataset, entry]) for entry in {entry for pair in asked for entry in pair}}
+    rows = []
+    for entry, against in asked:
+        _require_pairs(dataset, entry, by_entry[entry], against, by_entry[against])
+        found = paired.compare([by_entry[entry]], [by_entry[against]])
+        ends = {name: getattr(found, name) for name in ("difference", "low", "high")}
+        rows.append({"entry": entry, "against": against, **ends, "p": found.p_not_worse})
+    table = pd.DataFrame(rows, columns=NOT_WORSE)
+    table["p_holm"] = paired.holm(table["p"])
+    opposite = paired.holm(1 + 1 / (1 + statistics.RESAMPLES) - table["p"])
+    return table.assign(holds=table["p_holm"] <= paired.ONE_SIDED, worse=opposite <= paired.ONE_SIDED)
 
 
 def _require_pairs(dataset: str, entry: str, ours: statistics.Units, against: str, theirs: statistics.Units) -> None:
@@ -106,22 +143,27 @@ def _require_pairs(dataset: str, entry: str, ours: statistics.Units, against: st
 
 
 def summary(folders: Iterable[Path]) -> pd.DataFrame:
-    """One row a data set and entry: seeds, parameters, accuracy (mean over folds and seeds), macro_f1, low, high."""
+    """One row a data set and entry: seeds, parameters; macro_f1, low, high; accuracy, accuracy_low, accuracy_high."""
     rows = []
     for (dataset, entry), seeds in group(folders).items():
         folds = results.folds(seeds)
         units = units_of(seeds)
         interval = statistics.interval(units.score, len(units.names), units.n_seeds)
+        right = statistics.interval(
+            lambda drawn, chosen, u=units: u.score(drawn, chosen, statistics.accuracy), len(units.names), units.n_seeds
+        )
         rows.append(
             {
                 "dataset": dataset,
                 "entry": entry,
                 "seeds": len(seeds),
                 "parameters": folds["parameters"].iloc[0],
-                "accuracy": folds["accuracy"].mean(),
                 "macro_f1": interval["mean"],
                 "low": interval["low"],
                 "high": interval["high"],
+                "accuracy": right["mean"],
+                "accuracy_low": right["low"],
+                "accuracy_high": right["high"],
             }
         )
     return pd.DataFrame(rows)
@@ -165,6 +207,72 @@ def _mean(values: np.ndarray, axis: int) -> np.ndarray:
     known = ~np.isnan(values)
     count = known.sum(axis)
     return np.divide(np.where(known, values, 0).sum(axis), count, out=np.full(count.shape, np.nan), where=count > 0)
+
+
+def calibrations(folders: Iterable[Path]) -> pd.DataFrame:
+    """One row a data set and entry that gives probabilities, over all its seeds: probabilities (what was taken for
+    them); ece, excess (fractions) and nll (nats a window), each with _low and _high; excess_p; reliability (a list of
+    bins). What they are: `tinyloc.evaluation.calibration`.
+    """
+    rows = []
+    for (dataset, entry), seeds in group(folders).items():
+        runs = [read_predictions(folder / "predictions.npz") for folder in seeds]
+        sources = {rows.probability_source for run in runs for rows in run.values() if rows.probability is not None}
+        if not sources:
+            continue
+        found = _calibration(runs)
+        ends = (("", "value"), ("_low", "low"), ("_high", "high"))
+        numbers = {name + end: found[name][key] for name in ("ece", "nll", "excess") for end, key in ends}
+        rows.append(
+            {
+                "dataset": dataset,
+                "entry": entry,
+                "probabilities": ", ".join(sorted(sources)),
+                **numbers,
+                "excess_p": found["excess"]["p"],
+                "reliability": found["reliability"],
+            }
+        )
+    return pd.DataFrame(rows, columns=CALIBRATIONS)
+
+
+def _calibration(runs: Sequence[Mapping[str, Predictions]]) -> dict:
+    """runs: the answers of every seed, by fold."""
+    folds = list(runs[0].values())
+    fold = [name for name, rows in runs[0].items() for _ in range(len(rows))]
+    true, recording = (np.concatenate([getattr(rows, name) for rows in folds]) for name in ("y_true", "recording"))
+    return calibration.summary(
+        [np.concatenate([rows.probability for rows in run.values()]) for run in runs],
+        true,
+        statistics.labels_of(fold, recording.tolist()),
+        crossed=len(folds) == 1,
+    )
+
+
+def seen_and_unseen(folders: Iterable[Path], tuned_on: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Scores over all units, over those that settings were chosen on, and over the others.
+
+    tuned_on: by data set, the units whose scores were looked at (`Config.tuned_on`); the other data sets are left out.
+    Columns: dataset, entry; units, macro_f1, low, high, each with nothing, _unseen and _seen at its end.
+    """
+    rows = []
+    for (dataset, entry), seeds in group(folders).items():
+        if dataset not in tuned_on:
+            continue
+        units = units_of(seeds)
+        looked = np.isin(units.names, tuned_on[dataset])
+        parts = {"": np.ones(len(looked), bool), "_unseen": ~looked, "_seen": looked}
+        numbers = {name + end: value for end, part in parts.items() for name, value in _score(units, part).items()}
+        rows.append({"dataset": dataset, "entry": entry, **numbers})
+    return pd.DataFrame(rows)
+
+
+def _score(units: statistics.Units, part: np.ndarray) -> dict[str, float]:
+    chosen = replace(units, counts=units.counts[:, part], names=tuple(np.array(units.names)[part]))
+    if not part.any():
+        return {"units": 0, "macro_f1": np.nan, "low": np.nan, "high": np.nan}
+    found = statistics.interval(chosen.score, len(chosen.names), chosen.n_seeds)
+    return {"units": len(chosen.names), "macro_f1": found["mean"], "low": found["low"], "high": found["high"]}
 
 
 def group(folders: Iterable[Path]) -> dict[tuple[str, str], list[Path]]:

@@ -26,3 +26,8 @@ def span(values: Iterable[float], text: str = "{:,.0f}") -> str:
     values = list(values)
     low, high = text.format(min(values)), text.format(max(values))
     return low if low == high else f"{low} – {high}"
+
+
+def p_value(p: float) -> str:
+    """A dash for NaN: no test."""
+    return "–" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"

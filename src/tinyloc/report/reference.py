@@ -1,8 +1,8 @@
 """Reference results: scores that the authors' own runs left, committed as small files, beside the reader's.
 
 `reference/<profile>/<dataset>/<entry>.json` holds the scores of one entry with what made them (configuration, seeds,
-fingerprint of the data, commit, versions, wall time). There are no predictions and no recordings in it: a unit's name
-and its score are all that is kept of a test person.
+fingerprint of the data, commit, versions, wall time). There are no predictions and no recordings in it: a unit's name,
+its score and its confusion counts are all that is kept of a test person.
 """
 
 from collections.abc import Iterable, Sequence
@@ -86,6 +86,7 @@ def _write(dataset: str, entry: str, seeds: Sequence[Path], originals: Sequence[
             "seeds": [results.Key.of(folder).seed for folder in seeds],
             "macro_f1": {name: None if np.isnan(value) else value for name, value in found.items()},
             "macro_f1_by_unit": dict(zip(units.names, units.by_unit().tolist(), strict=True)),
+            "confusion": _written(units),
             "parameters": read_json(seeds[0] / "metrics.json")["parameters"],
             "seconds": sum(read_json(folder / "timing.json")["seconds"] for folder in seeds),
             "model": configs[0]["model"],
@@ -97,6 +98,30 @@ def _write(dataset: str, entry: str, seeds: Sequence[Path], originals: Sequence[
         },
     )
     return path
+
+
+def _written(units: statistics.Units) -> dict:
+    """Confusion counts as text, row after row, one line a unit and seed; `pooled` as `statistics.Units` has it."""
+    lines = {
+        name: [" ".join(map(str, counts.ravel())) for counts in units.counts[:, u]]
+        for u, name in enumerate(units.names)
+    }
+    return {"pooled": units.pooled, "units": lines}
+
+
+def units_of(path: Path) -> statistics.Units:
+    """The confusion counts that a reference keeps, which every score, interval and test can be made from again.
+
+    Raises InputError: it was taken by a version that kept none.
+    """
+    kept = read_json(path).get("confusion")
+    if kept is None:
+        raise InputError(f"{path}: keeps no confusion counts; take the file again")
+    counts = np.array([[line.split() for line in seeds] for seeds in kept["units"].values()], np.int64)  # [U, K, R R]
+    rooms = int(np.sqrt(counts.shape[-1]))
+    return statistics.Units(
+        counts.swapaxes(0, 1).reshape(*counts.shape[1::-1], rooms, rooms), tuple(kept["units"]), kept["pooled"]
+    )
 
 
 def _export(seeds: Sequence[Path], originals: Sequence[Path]) -> dict:

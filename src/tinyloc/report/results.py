@@ -111,7 +111,8 @@ def scores(folder: Path) -> np.ndarray:
 
 
 def delays(folders: Iterable[Path]) -> pd.DataFrame:
-    """One row a change of room in the test part: unit, wait (steps until the new room was said, inf: never).
+    """One row a change of room in the test part: unit, crossed (whether the units are recordings of one fold), wait
+    (steps until the new room was said, inf: never).
 
     What a unit is: `tinyloc.evaluation.statistics`; what a wait is: `tinyloc.evaluation.delay`.
     """
@@ -121,27 +122,10 @@ def delays(folders: Iterable[Path]) -> pd.DataFrame:
         unit = statistics.labels_of(table["fold"].tolist(), table["recording"].tolist())
         columns = (table[name].to_numpy() for name in ("recording", "step", "y_true", "y_pred"))
         changed, waited = delay.delays(*columns)
-        return [{"unit": u, "wait": w} for u, w in zip(unit[changed], waited, strict=True)]
+        crossed = table["fold"].nunique() == 1
+        return [{"unit": u, "crossed": crossed, "wait": w} for u, w in zip(unit[changed], waited, strict=True)]
 
-    return _gather(folders, rows, columns=("unit", "wait"))
-
-
-def calibrations(folders: Iterable[Path]) -> pd.DataFrame:
-    """One row a folder whose model gives probabilities: probabilities (what was taken for them), ece (a fraction), nll
-    (nats a window), each with _low and _high, and reliability (a list of bins)."""
-
-    def rows(folder: Path) -> list[dict]:
-        found = _json(folder / "metrics.json").get("calibration")
-        if found is None:
-            return []
-        numbers = {
-            name + end: found[name][key]
-            for name in ("ece", "nll")
-            for key, end in (("value", ""), ("low", "_low"), ("high", "_high"))
-        }
-        return [{"probabilities": found["probabilities"], **numbers, "reliability": found["reliability"]}]
-
-    return _gather(folders, rows, columns=("probabilities", "ece", "nll", "reliability"))
+    return _gather(folders, rows, columns=("unit", "crossed", "wait"))
 
 
 def robustness(paths: Iterable[Path]) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Tables of the book: from tidy frames to what a page shows, numbers rounded and with their units in the header."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,11 +8,13 @@ import pandas as pd
 from tinyloc.config import Training, Windows
 from tinyloc.data.statistics import Statistics
 from tinyloc.data.windows import cut
+from tinyloc.evaluation.paired import BETTER, EQUIVALENT, UNDECIDED, WORSE
 from tinyloc.report.home import Home
 from tinyloc.report.measures import MEASURES
-from tinyloc.report.numbers import KB, kilobytes, percent, points, span
+from tinyloc.report.numbers import KB, kilobytes, p_value, percent, points, span
 
 SCORE = "macro F1 (%), 95 % interval"
+ACCURACY = "accuracy (%), 95 % interval"
 
 
 def with_interval(row: pd.Series) -> str:
@@ -58,7 +60,7 @@ def scores(summary: pd.DataFrame) -> pd.DataFrame:
             "model": summary["entry"],
             "parameters": [_count(p) for p in summary["parameters"]],
             SCORE: [with_interval(row) for _, row in summary.iterrows()],
-            "accuracy (%)": [percent(a) for a in summary["accuracy"]],
+            ACCURACY: [_accuracy(row) for _, row in summary.iterrows()],
         }
     )
     return table if summary["parameters"].notna().any() else table.drop(columns="parameters")
@@ -79,6 +81,10 @@ def rooms(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["data set", "room", *entries])
 
 
+def _accuracy(row: pd.Series) -> str:
+    return with_interval(row[["accuracy", "accuracy_low", "accuracy_high"]].set_axis(["macro_f1", "low", "high"]))
+
+
 def _room(row: pd.Series) -> str:
     return with_interval(row.rename({"f1": "macro_f1"}))
 
@@ -97,26 +103,38 @@ def recipe(models: Mapping[str, Training]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("setting").reset_index()
 
 
+ABLATED = {
+    BETTER: "helps",
+    WORSE: "hurts",
+    EQUIVALENT: "less than a point either way",
+    UNDECIDED: "no measurable difference",
+}
+"""What a verdict on a student with and without a teacher is called."""
+
+
 def ablation(students: pd.DataFrame) -> pd.DataFrame:
     """Distilled students beside their plain ones. students: as `ablation.table` gives it."""
 
-    def shown(value: float, text: Callable[[float], str]) -> str:
-        return "not computed" if np.isnan(value) else text(value)
+    def score(row: pd.Series, name: str) -> str:
+        return with_interval(row[[name, f"{name}_low", f"{name}_high"]].set_axis(["macro_f1", "low", "high"]))
 
     def gained(row: pd.Series) -> str:
-        ends = "" if np.isnan(row["low"]) else f" ({points(row['low'])} – {points(row['high'])})"
-        return shown(row["difference"], lambda difference: points(difference) + ends)
+        ends = (points(row[f"difference{end}"]) for end in ("_low", "_high"))
+        return points(row["difference"]) + ("" if np.isnan(row["p"]) else " ({} to {})".format(*ends))
 
-    return pd.DataFrame(
-        {
-            "data set": students["dataset"],
-            "student": students["plain"],
-            "imitates": students["imitates"],
-            "alone: macro F1 (%)": [shown(value, percent) for value in students["plain_f1"]],
-            "taught: macro F1 (%)": [shown(value, percent) for value in students["macro_f1"]],
-            "difference (points), 95 % interval": [gained(row) for _, row in students.iterrows()],
-        }
-    )
+    columns = {
+        "alone: macro F1 (%)": lambda row: score(row, "plain_f1"),
+        "taught: macro F1 (%)": lambda row: score(row, "macro_f1"),
+        "difference (points), 95 % interval": gained,
+        "p": lambda row: p_value(row["p"]),
+        "p, Holm": lambda row: p_value(row["p_holm"]),
+        "units × seeds": lambda row: f"{row['units']} × {row['seeds']}",
+        "the teaching": lambda row: f"**{ABLATED[row['verdict']]}**",
+    }
+    table = students[["dataset", "plain", "imitates"]].set_axis(["data set", "student", "imitates"], axis=1)
+    for name, shown in columns.items():
+        table[name] = [shown(row) if row["units"] else "not computed" for _, row in students.iterrows()]
+    return table
 
 
 def exports(summary: pd.DataFrame, sizes: pd.DataFrame) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 The figures of the same are in `tinyloc.report.figures.evidence`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,9 @@ import pandas as pd
 from tinyloc.errors import InputError
 from tinyloc.evaluation import delay
 from tinyloc.evaluation.conditions import DEAD, DROPPED
-from tinyloc.evaluation.paired import ALPHA, BETTER, EQUIVALENT, MARGIN, UNDECIDED, WORSE
-from tinyloc.report.numbers import percent, points, span
+from tinyloc.evaluation.paired import ALPHA, BETTER, EQUIVALENT, MARGIN, UNDECIDED, WORSE, holm
+from tinyloc.report.numbers import p_value, percent, points, span
+from tinyloc.report.tables import with_interval
 
 OPPOSITE = {BETTER: WORSE, WORSE: BETTER, EQUIVALENT: EQUIVALENT, UNDECIDED: UNDECIDED}
 
@@ -76,11 +77,11 @@ def pairs_table(tests: pd.DataFrame) -> pd.DataFrame:
             "data set": tests["dataset"],
             "pair": [f"{row['entry']} − {row['against']}" for _, row in tests.iterrows()],
             "difference (points), 95 % interval": [
-                _difference(*row) for row in zip(tests["difference"], tests["low"], tests["high"], strict=True)
+                difference(*row) for row in zip(tests["difference"], tests["low"], tests["high"], strict=True)
             ],
-            "p": [_p(p) for p in tests["p"]],
-            "p, Holm": [_p(p) for p in tests["p_holm"]],
-            "p of not equivalent, Holm": [_p(p) for p in tests["p_equivalent"]],
+            "p": [p_value(p) for p in tests["p"]],
+            "p, Holm": [p_value(p) for p in tests["p_holm"]],
+            "p of not equivalent, Holm": [p_value(p) for p in tests["p_equivalent"]],
             "units": tests["n_units"],
             "the first is": [f"**{v}**" for v in tests["verdict"]],
         }
@@ -93,26 +94,29 @@ def verdicts_table(tests: pd.DataFrame) -> pd.DataFrame:
     tests: as `comparison.pairs` gives it.
     """
     named = tests.assign(
-        shown=[f"{v} ({points(d)})" for v, d in zip(tests["verdict"], tests["difference"], strict=True)]
+        shown=[
+            f"{verdict}: {difference(*row)}"
+            for verdict, *row in tests[["verdict", "difference", "low", "high"]].itertuples(index=False)
+        ]
     )
     return _crossed(named, ["dataset", "entry"], "against", "shown")
 
 
 # ── delay ────────────────────────────────────────────────────────────────────────────────────────
 def notice(waits: pd.DataFrame, bin_s: float) -> str:
-    """How many changes of room there were, and when half of them were noticed. waits: as `results.delays` gives it."""
+    """How many changes of room there were, when half of them were noticed, and how many never. No model is put before
+    another. waits: as `results.delays` gives it."""
     if len(waits) == 0:
         return "- In these data nobody changes rooms within a segment, so there is no delay to measure."
     lines = []
     for dataset, part in waits.groupby("dataset", sort=False):
         by_entry = part.groupby("entry", sort=False)["wait"]
-        never = by_entry.agg(lambda wait: np.isinf(wait).mean())
+        never = [f"{percent(np.isinf(wait).mean())} % ({entry})" for entry, wait in by_entry]
         half = [_half(entry, bin_s * delay.quantile(wait.to_numpy(), 0.5)) for entry, wait in by_entry]
         changes = span(part.groupby(["entry", "seed"]).size())
         lines.append(
             f"- **{dataset}**: {changes} changes of room. Half of them were noticed within {', '.join(half)}. Never "
-            f"noticed while they lasted: {percent(never.min())} % ({never.idxmin()}) to {percent(never.max())} % "
-            f"({never.idxmax()})."
+            f"noticed while they lasted: {', '.join(never)}."
         )
     return "\n".join(lines)
 
@@ -127,7 +131,7 @@ def delay_table(waits: pd.DataFrame, entries: Iterable[tuple[str, str]], bin_s: 
     rows = []
     for dataset, entry in entries:
         part = groups.get((dataset, entry))
-        found = delay.summary(part["wait"].to_numpy(), part["unit"].tolist()) if part is not None else None
+        found = delay.summary(**_waited(part)) if part is not None else None
         rows.append(
             {
                 "data set": dataset,
@@ -141,6 +145,22 @@ def delay_table(waits: pd.DataFrame, entries: Iterable[tuple[str, str]], bin_s: 
     return pd.DataFrame(rows)
 
 
+def _waited(part: pd.DataFrame) -> dict:
+    """What `tinyloc.evaluation.delay` asks for, of one entry's rows of `results.delays`."""
+    return {
+        "waited": part["wait"].to_numpy(),
+        "unit": part["unit"].tolist(),
+        "seed": part["seed"].tolist(),
+        "crossed": bool(part["crossed"].iloc[0]),
+    }
+
+
+def noticed(part: pd.DataFrame, at: np.ndarray) -> np.ndarray:
+    """Share of the changes that were noticed `at` [A] steps later, with its interval [3, A]. part: one entry's rows of
+    `results.delays`."""
+    return delay.noticed(**_waited(part), at=at)
+
+
 def _bounded(found: Mapping | None, unit: float) -> str:
     """A value with its interval; where it lies among the changes that were never noticed, it has no end."""
     if found is None:
@@ -151,34 +171,77 @@ def _bounded(found: Mapping | None, unit: float) -> str:
 
 # ── probabilities ────────────────────────────────────────────────────────────────────────────────
 def honesty(found: pd.DataFrame) -> str:
-    """Whether models promise more than they keep. found: as `results.calibrations` gives it."""
+    """Whether models promise more than they keep, by a test that is corrected for the number of a data set's models.
+
+    found: as `comparison.calibrations` gives it.
+    """
     lines = []
-    for (dataset, entry), part in found.groupby(["dataset", "entry"], sort=False):
-        bins = pd.DataFrame([b for curve in part["reliability"] for b in curve])
-        sure, right = (np.average(bins[name], weights=bins["n"]) for name in ("confidence", "accuracy"))
-        manner = "too sure" if sure > right else "too modest"
-        lines.append(
-            f"- **{dataset}**, {entry}: {percent(sure)} % sure on average and {percent(right)} % right, so {manner} by "
-            f"{percent(abs(sure - right))} points."
-        )
+    for dataset, part in found.groupby("dataset", sort=False):
+        corrected = holm(part["excess_p"])
+        for (_, row), p in zip(part.iterrows(), corrected, strict=True):
+            manner = "too sure" if row["excess"] > 0 else "too modest"
+            said = "nothing can be tested" if np.isnan(p) else manner if p < ALPHA else "no miscalibration is certain"
+            apart = difference(*row[["excess", "excess_low", "excess_high"]])
+            lines.append(f"- **{dataset}**, {row['entry']}: {apart} points surer than right, {_equals(p)}: {said}.")
     return "\n".join(lines) or "- No model of this profile gives probabilities."
 
 
 def calibration_table(found: pd.DataFrame) -> pd.DataFrame:
-    """How honest probabilities are, mean over the seeds. found: as `results.calibrations` gives it."""
-    groups = found.groupby(["dataset", "entry", "probabilities"], sort=False)
+    """How honest probabilities are. found: as `comparison.calibrations` gives it."""
+    header = ("data set", "model", "taken as probability")
     rows = [
         {
-            "data set": dataset,
-            "model": entry,
-            "taken as probability": source,
-            "expected calibration error (points)": f"{100 * part['ece'].mean():.1f}",
-            "negative log-likelihood (nats a window)": f"{part['nll'].mean():.3f}",
+            "data set": row["dataset"],
+            "model": row["entry"],
+            "taken as probability": row["probabilities"],
+            "expected calibration error (points)": _ranged(row, "ece", lambda x: f"{100 * x:.1f}"),
+            "negative log-likelihood (nats a window)": _ranged(row, "nll", lambda x: f"{x:.3f}"),
+            "surer than right (points)": difference(*row[["excess", "excess_low", "excess_high"]]),
         }
-        for (dataset, entry, source), part in groups
+        for _, row in found.iterrows()
     ]
-    header = ("data set", "model", "taken as probability")
     return pd.DataFrame(rows) if rows else pd.DataFrame(columns=header)
+
+
+def _ranged(row: pd.Series, name: str, text: Callable[[float], str]) -> str:
+    value, low, high = row[[name, f"{name}_low", f"{name}_high"]]
+    return text(value) if pd.isna(low) else f"{text(value)} ({text(low)} – {text(high)})"
+
+
+# ── settings that were chosen on some of the people ──────────────────────────────────────────────
+def seen_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Scores with and without the units that settings were chosen on. found: of `comparison.seen_and_unseen`."""
+    kinds = {"": "all", "_unseen": "never looked at", "_seen": "looked at"}
+    rows = [
+        {
+            "data set": row["dataset"],
+            "model": row["entry"],
+            **{f"{kind}: macro F1 (%)": _part(row, end) for end, kind in kinds.items()},
+        }
+        for _, row in found.iterrows()
+    ]
+    # a page cannot show a table without rows
+    names = ["data set", "model", *(f"{kind}: macro F1 (%)" for kind in kinds.values())]
+    return pd.DataFrame(rows or [["–"] * len(names)], columns=names)
+
+
+def seen(found: pd.DataFrame, entry: str, tuned_on: Mapping[str, Sequence[str]]) -> str:
+    """What becomes of one model's score without the units that settings were chosen on; and that scores with them are
+    optimistic. found: of `comparison.seen_and_unseen`; tuned_on: `Config.tuned_on`."""
+    lines = [
+        f"- **{row['dataset']}**: settings of this profile were chosen while looking at the scores of "
+        f"{', '.join(tuned_on[row['dataset']])}, so that scores of {row['dataset']} are **optimistic**. Macro F1 of "
+        f"{entry}: {_part(row, '')} % over all {row['units']} units, {_part(row, '_unseen')} % over the "
+        f"{row['units_unseen']} that were never looked at."
+        for _, row in found.iterrows()
+        if row["entry"] == entry
+    ]
+    return "\n".join(lines) or "- No setting of this profile was chosen by looking at a test score of these data."
+
+
+def _part(row: pd.Series, end: str) -> str:
+    score = row[[name + end for name in ("macro_f1", "low", "high")]].set_axis(["macro_f1", "low", "high"])
+    return with_interval(score.astype(float)) if row[f"units{end}"] else "–"
 
 
 # ── disturbances ─────────────────────────────────────────────────────────────────────────────────
@@ -190,16 +253,22 @@ def fragility(table: pd.DataFrame) -> str:
     for (dataset, entry), part in table.groupby(["dataset", "entry"], sort=False):
         kinds = part[~part["reference"].astype(bool)].groupby("kind", sort=False)
         worst = [part.loc[rows["lost"].astype(float).idxmax()] for _, rows in kinds]
-        said = ", ".join(f"{condition(row['kind'], row['value'])} {points(row['lost'])}" for row in worst)
+        said = ", ".join(
+            f"{condition(row['kind'], row['value'])} {difference(row['lost'], row['lost_low'], row['lost_high'])}"
+            for row in worst
+        )
         lines.append(f"- **{dataset}**, {entry}: {said}.")
-    return "The worst of each kind, in points of macro F1 that are lost (−: gained):\n\n" + "\n".join(lines)
+    return (
+        "Of each kind the condition that cost most here, in points of macro F1 lost (−: gained), with its 95 % "
+        "interval; picked for being the largest, it is likely to cost less in other recordings:\n\n" + "\n".join(lines)
+    )
 
 
 def robustness_table(table: pd.DataFrame) -> pd.DataFrame:
     """Points of macro F1 that each condition costs, a column each model. table: as `results.robustness` gives it."""
     cost = table[~table["reference"].astype(bool)]
     named = cost.assign(
-        shown=[_difference(*row) for row in zip(cost["lost"], cost["lost_low"], cost["lost_high"], strict=True)],
+        shown=[difference(*row) for row in zip(cost["lost"], cost["lost_low"], cost["lost_high"], strict=True)],
         condition=[condition(*row) for row in zip(cost["kind"], cost["value"], strict=True)],
     )
     return _crossed(named, ["dataset", "condition"], "entry", "shown")
@@ -228,14 +297,10 @@ def _crossed(table: pd.DataFrame, rows: list[str], columns: str, shown: str) -> 
     return pd.DataFrame(cells, columns=["data set", rows[1].replace("entry", "model"), *across]).fillna("–")
 
 
-def _difference(value: float, low: float | None, high: float | None) -> str:
+def difference(value: float, low: float | None, high: float | None) -> str:
     """ "+1.2 (−0.3 to +2.7)", in points; without brackets where there is no interval."""
     return points(value) if pd.isna(low) else f"{points(value)} ({points(low)} to {points(high)})"
 
 
-def _p(p: float) -> str:
-    return "–" if np.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
 def _equals(p: float) -> str:
-    return f"p {_p(p)}" if p < 0.001 else f"p = {_p(p)}"
+    return f"p {p_value(p)}" if p < 0.001 else f"p = {p_value(p)}"

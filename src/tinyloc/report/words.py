@@ -6,13 +6,20 @@ import numpy as np
 import pandas as pd
 
 from tinyloc.data.statistics import Statistics
+from tinyloc.evaluation.paired import ALPHA, BETTER, EQUIVALENT, MARGIN, UNDECIDED, WORSE
 from tinyloc.report.claims import CLOCK_HZ
 from tinyloc.report.comparison import Comparison
 from tinyloc.report.home import Home
 from tinyloc.report.measures import MEASURES, Measure
-from tinyloc.report.numbers import KB, kilobytes, percent, points, span
+from tinyloc.report.numbers import KB, kilobytes, p_value, percent, points, span
 
 NEAR_S = 10  # seconds around a change of room that count as the transition
+TAUGHT = {
+    BETTER: "these help",
+    WORSE: "these hurt",
+    EQUIVALENT: "these change less than a point either way",
+    UNDECIDED: "of these no difference can be measured",
+}
 
 
 def silent(homes: Sequence[Home]) -> str:
@@ -57,17 +64,6 @@ def _apart(measure: Measure, own: float, others: Sequence[float]) -> str:
     return f"{measure.name} ({measure.shown(own)} {measure.unit}; houses {houses})"
 
 
-def highest(summary: pd.DataFrame) -> str:
-    """The entry of each data set with the highest mean macro F1, which need not be better than the others."""
-    lines = []
-    for dataset, part in summary.groupby("dataset", sort=False):
-        row = part.loc[part["macro_f1"].idxmax()]
-        lines.append(
-            f"- **{dataset}**: {row['entry']} scores highest, with a macro F1 of {percent(row['macro_f1'])} %."
-        )
-    return "\n".join(lines)
-
-
 def size(name: str, d: int, folds: pd.DataFrame) -> str:
     """How large a network is. folds: as `results.folds` gives it, for one entry."""
     parameters = span(folds["parameters"])
@@ -79,7 +75,7 @@ def size(name: str, d: int, folds: pd.DataFrame) -> str:
 
 
 def difference(comparison: Comparison) -> str:
-    """By how much one is ahead of the other. Whether it is *better*, a test has to say: `trust.verdicts`."""
+    """By how much two entries differ, and what the paired test lets anybody say of it."""
     ours, theirs = comparison.entry, comparison.against
     lines = []
     for _, row in comparison.intervals.iterrows():
@@ -87,21 +83,30 @@ def difference(comparison: Comparison) -> str:
         if units.eq(0).all():
             found = f"{ours} and {theirs} score the same in every unit"
         else:
-            found = f"{_leads(row['mean'], ours, theirs)}; {_certainty(row, len(units), comparison)}"
+            found = f"{ours} minus {theirs} is {points(row['mean'])} points of macro F1, {_certainty(row, len(units))}"
         lines.append(f"- **{row['dataset']}**: {found}.")
     return "\n".join(lines)
 
 
 def ablation(students: pd.DataFrame) -> str:
-    """How many ways of distilling did anything that is not chance. students: as `ablation.table` gives it."""
-    known = students.dropna(subset=["low", "high"])
+    """Which ways of teaching help and which hurt, student by student. students: as `ablation.table` gives it."""
+    known = students[students["units"] > 0]
     if known.empty:
-        return "There is no interval to judge by."
-    better, worse = (known["low"] > 0).sum(), (known["high"] < 0).sum()
-    return (
-        f"Of {len(known)} differences, {better} have a 95 % interval wholly above zero and {worse} one wholly below. "
-        f"By chance alone about {len(known) * 0.05:.1f} of {len(known)} would lie wholly on one side."
-    )
+        return "There is nothing to judge by."
+    families = known.groupby(["dataset", "plain"], sort=False)
+    return "\n".join(f"- {_taught(dataset, plain, part)}" for (dataset, plain), part in families)
+
+
+def _taught(dataset: str, plain: str, part: pd.DataFrame) -> str:
+    said = part.groupby("verdict", sort=False)["imitates"].agg(", ".join)
+    found = "; ".join(f"{TAUGHT[verdict]}: {said[verdict]}" for verdict in TAUGHT if verdict in said)
+    least = part["p_least"].max() * part["p"].notna().sum()
+    power = ""
+    if part["p"].isna().all():
+        power = " With a single unit nothing can be tested."
+    elif least >= ALPHA:
+        power = f" (No corrected p of so few units can be below {min(least, 1):.3f}, however plain a difference is.)"
+    return f"**{dataset}**, {plain}: {found}.{power}"
 
 
 def quantisation(sizes: pd.DataFrame, comparison: Comparison) -> str:
@@ -198,20 +203,18 @@ def budget(runs: pd.DataFrame, bin_s: float) -> str:
     return "\n".join(lines)
 
 
-def _leads(difference: float, ours: str, theirs: str) -> str:
-    if points(difference) == "0.0":
-        return f"{ours} and {theirs} differ by less than a tenth of a point of macro F1"
-    first, second = (ours, theirs) if difference > 0 else (theirs, ours)
-    return f"{first} is {points(abs(difference))[1:]} points of macro F1 ahead of {second}"
-
-
-def _certainty(interval: pd.Series, units: int, comparison: Comparison) -> str:
-    if np.isnan(interval["low"]):
-        return "with a single unit there is no interval to judge that by"
-    ends = f"{points(interval['low'])} to {points(interval['high'])} points"
-    contains = interval["low"] <= 0 <= interval["high"]
-    says = "contains zero, so this may be chance" if contains else "does not contain zero"
-    return f"over {units} units, the 95 % interval of {comparison.entry} minus {comparison.against} ({ends}) {says}"
+def _certainty(row: pd.Series, units: int) -> str:
+    """row: of `Comparison.intervals`."""
+    if np.isnan(row["low"]):
+        return "and with a single unit there is nothing to judge that by"
+    says = {
+        BETTER: f"the first is better, p {p_value(row['p'])}",
+        WORSE: f"the second is better, p {p_value(row['p'])}",
+        EQUIVALENT: f"equivalent within {100 * MARGIN:g} point, p {p_value(row['p_equivalent'])}",
+        UNDECIDED: f"undecided, p {p_value(row['p'])} of no difference",
+    }
+    ends = f"95 % interval {points(row['low'])} to {points(row['high'])}, {units} units"
+    return f"with a {ends}: {says[row['verdict']]}"
 
 
 def _near_change(stream: pd.DataFrame) -> np.ndarray:

@@ -9,14 +9,15 @@ from matplotlib.figure import Figure
 
 from tinyloc.evaluation.conditions import DEAD, DROPPED, LENGTH
 from tinyloc.evaluation.paired import BETTER, EQUIVALENT, MARGIN, UNDECIDED, WORSE
+from tinyloc.report import trust
 from tinyloc.report.figures.style import COLOURS, GREY, PALE, colours, markers, matrix, note, panels, styled
-from tinyloc.report.numbers import points
 
 INK = {BETTER: COLOURS[0], WORSE: COLOURS[3], EQUIVALENT: COLOURS[2], UNDECIDED: GREY}
 SHAPE = {BETTER: "^", WORSE: "v", EQUIVALENT: "D", UNDECIDED: "o"}
 NOT_RUN = "No model of this profile was disturbed: its configuration has no `robustness`."
 STILL = "Nobody changes rooms within a segment of these data, so there is no delay to measure."
 ROW = 0.28  # inches a line of text
+ENDS_S = (5.0, 20.0, 50.0)  # seconds after a change at which intervals are drawn
 
 
 @styled
@@ -51,7 +52,8 @@ def pairs(tests: pd.DataFrame) -> Figure:
 
 @styled
 def delays(waits: pd.DataFrame, bin_s: float, longest_s: float = 60.0) -> Figure:
-    """Share of the changes of room that were noticed within so many seconds; what a curve lacks in the end never was.
+    """Share of the changes of room that were noticed within so many seconds, with 95 % intervals here and there; what a
+    curve lacks in the end never was.
 
     waits: as `results.delays` gives it. bin_s: seconds a step.
     """
@@ -67,6 +69,9 @@ def delays(waits: pd.DataFrame, bin_s: float, longest_s: float = 60.0) -> Figure
             share = (bin_s * part["wait"].to_numpy() <= second[:, None]).mean(1)
             ax.step(second, 100 * share, where="post", color=ink[entry], lw=1.3)
             ax.plot(second[::5], 100 * share[::5], ls="", marker=shape[entry], color=ink[entry], ms=4.5, label=entry)
+            # side by side, so that no interval hides another
+            at = np.array(ENDS_S) + 0.4 * bin_s * (entries.index(entry) - (len(entries) - 1) / 2)
+            ax.vlines(at, *100 * trust.noticed(part, np.array(ENDS_S) / bin_s)[1:], color=ink[entry], lw=1.2)
         ax.set(ylim=(0, 102), xlabel="time since the change of room (s)", ylabel="changes noticed (%)", title=dataset)
     _legend(figure, axes[:, 0])
     return figure
@@ -74,9 +79,10 @@ def delays(waits: pd.DataFrame, bin_s: float, longest_s: float = 60.0) -> Figure
 
 @styled
 def reliability(calibrations: pd.DataFrame) -> Figure:
-    """Share of right answers against the probability that the model gave them, in bins of equal mass.
+    """Share of right answers, with its 95 % interval, against the probability that the model gave them, in bins of
+    equal mass.
 
-    calibrations: as `results.calibrations` gives it; bins of several seeds lie over each other.
+    calibrations: as `comparison.calibrations` gives it.
     """
     datasets = calibrations["dataset"].unique()
     if len(datasets) == 0:
@@ -87,10 +93,11 @@ def reliability(calibrations: pd.DataFrame) -> Figure:
     for ax, dataset in zip(axes[:, 0], datasets, strict=True):
         ax.plot([0, 100], [0, 100], color="black", lw=1, ls=":")
         for entry, part in calibrations[calibrations["dataset"] == dataset].groupby("entry", sort=False):
-            for i, bins in enumerate(part["reliability"]):
-                line = [[100 * b[name] for b in bins] for name in ("confidence", "accuracy")]
-                label = entry if i == 0 else None
-                ax.plot(*line, marker=shape[entry], color=ink[entry], ms=5, lw=1.2, label=label)
+            bins = pd.DataFrame(part["reliability"].iloc[0]).astype(float) * 100
+            ax.vlines(bins["confidence"], bins["low"], bins["high"], color=ink[entry], lw=0.8, alpha=0.6)
+            ax.plot(
+                bins["confidence"], bins["accuracy"], marker=shape[entry], color=ink[entry], ms=5, lw=1.2, label=entry
+            )
         ax.set(xlim=(0, 102), ylim=(0, 102), xlabel="probability of the answer (%)", ylabel="right (%)", title=dataset)
     _legend(figure, axes[:, 0])
     return figure
@@ -129,7 +136,7 @@ def disturbed(table: pd.DataFrame) -> Figure:
 
 @styled
 def dead_gateways(table: pd.DataFrame) -> Figure:
-    """What each gateway's silence costs each model, in points of macro F1.
+    """What each gateway's silence costs each model, in points of macro F1 with 95 % intervals.
 
     table: as `results.robustness` gives it.
     """
@@ -142,9 +149,14 @@ def dead_gateways(table: pd.DataFrame) -> Figure:
     figure.set_figheight(sum(heights))
     for ax, dataset in zip(axes[:, 0], datasets, strict=True):
         part = dead[dead["dataset"] == dataset]
-        cells = part.pivot(index="value", columns="entry", values="lost")
-        cells = cells.loc[part["value"].unique(), part["entry"].unique()]
-        texts = np.vectorize(points)(cells.to_numpy())
+        names = ("lost", "lost_low", "lost_high")
+        cells, low, high = (
+            part.pivot(index="value", columns="entry", values=name)
+            .loc[part["value"].unique(), part["entry"].unique()]
+            .astype(float)
+            for name in names
+        )
+        texts = np.vectorize(trust.difference)(cells.to_numpy(), low.to_numpy(), high.to_numpy())
         matrix(ax, cells.to_numpy(), texts, list(cells.index), list(cells.columns), cmap="Oranges", vmin=0, vmax=0.5)
         ax.set(title=f"{dataset}: points of macro F1 lost", ylabel="gateway that is dead")
     return figure

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from tinyloc.evaluation.paired import BETTER, WORSE
 from tinyloc.report.figures.style import COLOURS, FONT, PALE, colours, markers, matrix, panels, styled
 
 DODGE = 0.7  # of the distance between two folds, shared by the entries
@@ -63,11 +64,13 @@ def confusion(counts: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 @styled
-def fold_scores(folds: pd.DataFrame) -> Figure:
-    """Macro F1 of every entry on every fold; a bar spans the seeds where there are several.
+def fold_scores(folds: pd.DataFrame, summary: pd.DataFrame) -> Figure:
+    """Macro F1 of every entry on every fold. A bar spans the seeds where a fold is a unit and there are several; it is
+    the 95 % interval over recordings (and seeds) where there is one fold alone.
 
-    folds: one row a fold, as `results.folds` gives it.
+    folds: one row a fold, as `results.folds` gives it; summary: as `comparison.summary` gives it.
     """
+    ends = summary.set_index(["dataset", "entry"])[["low", "high"]]
     entries = list(folds["entry"].unique())
     ink, shape = colours(entries), markers(entries)
     datasets = folds["dataset"].unique()
@@ -80,7 +83,8 @@ def fold_scores(folds: pd.DataFrame) -> Figure:
                 ["mean", "min", "max"]
             )
             x = np.array([names.index(name) for name in scores.index]) + DODGE * ((i + 0.5) / len(entries) - 0.5)
-            ax.vlines(x, scores["min"], scores["max"], color=ink[entry], lw=1.5)
+            low, high = (scores["min"], scores["max"]) if len(names) > 1 else 100 * ends.loc[(dataset, entry)]
+            ax.vlines(x, low, high, color=ink[entry], lw=1.5)
             ax.plot(x, scores["mean"], ls="", marker=shape[entry], color=ink[entry], ms=6, label=entry)
         ax.set_xticks(range(len(names)), names)
         ax.set(xlim=(-0.6, len(names) - 0.4), xlabel="fold (who or what was tested on)", ylabel="macro F1 (%)")
@@ -115,7 +119,8 @@ def differences(units: pd.DataFrame, intervals: pd.DataFrame) -> Figure:
 
 @styled
 def ablation(students: pd.DataFrame) -> Figure:
-    """What each way of distilling brings: the mean difference from the plain student and its 95 % interval.
+    """What each way of distilling brings: the difference from the plain student and its 95 % interval; the marker is
+    filled where it is certain after correction.
 
     students: as `ablation.table` gives it; one without scores is an empty line.
     """
@@ -127,10 +132,11 @@ def ablation(students: pd.DataFrame) -> Figure:
     for ax, dataset in zip(axes[:, 0], datasets, strict=True):
         part = students[students["dataset"] == dataset].reset_index(drop=True)
         for plain, rows in part.groupby("plain", sort=False):
-            ax.hlines(rows.index, 100 * rows["low"], 100 * rows["high"], color=ink[plain], lw=2)
-            ax.plot(
-                100 * rows["difference"], rows.index, ls="", marker=shape[plain], color=ink[plain], ms=6, label=plain
-            )
+            ax.hlines(rows.index, 100 * rows["difference_low"], 100 * rows["difference_high"], color=ink[plain], lw=2)
+            style = {"ls": "", "marker": shape[plain], "color": ink[plain], "ms": 6}
+            certain = rows[rows["verdict"].isin((BETTER, WORSE))]
+            ax.plot(100 * rows["difference"], rows.index, mfc="white", label=plain, **style)
+            ax.plot(100 * certain["difference"], certain.index, **style)
         ax.axvline(0, color="black", lw=1)
         ax.set_yticks(part.index, part["imitates"])
         ax.set(ylim=(len(part) - 0.4, -0.6), xlabel="difference in macro F1 (points)", title=dataset)

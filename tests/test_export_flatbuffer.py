@@ -22,15 +22,16 @@ N = 40
 
 @pytest.fixture(scope="module")
 def attention():
-    """A twin with all that the passes touch: [1, 4, 3] and [1, 4, 2] -> softmax(0.5 elu(W x)), elu(W x)."""
+    """A twin with all that the passes touch: [1, 4, 3] and [1, 4, 2] -> softmax(0.5 elu(W x + b)), elu(W x + b)."""
     import tensorflow as tf
 
-    weight = tf.constant(np.random.default_rng(0).normal(size=(5, 6)), tf.float32)
+    rng = np.random.default_rng(0)
+    weight, bias = (tf.constant(rng.normal(size=shape), tf.float32) for shape in ((5, 6), 6))
 
     class Attention(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([1, 4, 3], name="rssi"), tf.TensorSpec([1, 4, 2], name="acc")])
         def run(self, rssi, acc):
-            hidden = tf.nn.elu(tf.matmul(tf.concat([rssi, acc], -1), weight))
+            hidden = tf.nn.elu(tf.matmul(tf.concat([rssi, acc], -1), weight) + bias)
             return {"scores": tf.nn.softmax(0.5 * hidden), "hidden": hidden}
 
     return Attention()
@@ -148,6 +149,21 @@ def test_a_reference_that_points_nowhere(int8, tmp_path, damage, message):
     path.write_bytes(flatbuffer.pack(model))
     with pytest.raises(InputError, match=message):
         Tflm(path)
+
+
+def test_scales_of_biases_are_left_out_and_come_back(int8):
+    """They are those of the input and of the weights, multiplied; one that says something else is kept."""
+    written = flatbuffer.schema.ModelT.InitFromObj(flatbuffer.schema.Model.GetRootAsModel(int8.read_bytes(), 0))
+    model = flatbuffer.read(int8)
+    operators = flatbuffer.graph(model).operators
+    dense = next(o for o in operators if flatbuffer.operator_name(model, o) == "FULLY_CONNECTED")
+    source, weights, bias = (flatbuffer.graph(model).tensors[int(t)] for t in dense.inputs)
+    assert flatbuffer.graph(written).tensors[int(dense.inputs[2])].quantization is None
+    np.testing.assert_allclose(bias.quantization.scale, source.quantization.scale * weights.quantization.scale)
+    bias.quantization.scale = 2 * bias.quantization.scale
+    again = flatbuffer.parse(flatbuffer.pack(model), "again")
+    kept = flatbuffer.graph(again).tensors[int(dense.inputs[2])].quantization.scale
+    np.testing.assert_array_equal(kept, bias.quantization.scale)
 
 
 def test_constants_shorter_than_their_shape(int8, tmp_path):

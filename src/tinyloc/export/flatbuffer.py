@@ -131,7 +131,7 @@ class _Builder(flatbuffers.Builder):
 
     # What a table holds is known when its last slot is filled; an equal one is then taken back, and the first stands.
     def StartObject(self, numfields: int) -> None:
-        self._before, self._slots = self.head, []
+        self._before, self._slots = self.Offset(), []
         super().StartObject(numfields)
 
     def PrependSlot(self, flags: type, o: int, x: object, d: object) -> None:
@@ -146,7 +146,7 @@ class _Builder(flatbuffers.Builder):
         key = (len(self.current_vtable), *self._slots)
         written = super().EndObject()
         if self._tables.setdefault(key, written) != written:
-            self.head = self._before
+            self.head = len(self.Bytes) - self._before  # counted from the end, as the buffer may have grown
         return self._tables[key]
 
     def CreateNumpyVector(self, x: np.ndarray) -> int:

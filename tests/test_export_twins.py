@@ -104,6 +104,19 @@ def test_mdcsa_twin_is_pytorch(d, kernels, n_steps, kind):
     np.testing.assert_allclose(found, by_torch(model, inputs), atol=1e-4)
 
 
+@pytest.mark.parametrize("columns", [(3, 5), (4, 4)])
+def test_either_modality_may_have_more_features(columns):
+    """The one with most lies first in the groups of the convolutions, and its place must be known behind them."""
+    from tinyloc.export.twin_mdcsa import TwinMDCSA
+
+    torch.manual_seed(0)
+    model = perturbed(MDCSA(*columns, N_ROOMS, 8, (1, 3)))
+    inputs = {name: values[..., :n] for (name, values), n in zip(windows(3, 7).items(), columns, strict=True)}
+    twin = TwinMDCSA(model, 7)
+    found = np.concatenate([twin.run(inputs["rssi"][[i]], inputs["acc"][[i]])["scores"] for i in range(3)])
+    np.testing.assert_allclose(found, by_torch(model, inputs), atol=1e-4)
+
+
 @pytest.mark.parametrize("modality", ["rssi", "acc"])
 def test_mdcsa_twin_of_one_modality_is_pytorch(modality):
     from tinyloc.export.twin_mdcsa import TwinMDCSA

@@ -42,6 +42,7 @@ class Question:
 QUESTIONS = (
     Question("int8 transformer in 64 KB with its weights", "mdcsa", ("int8", "int8-aware"), 64, False),
     Question("int8 transformer in 32 KB of RAM, weights in flash", "mdcsa", ("int8", "int8-aware"), 32, True),
+    Question("int8 transformer in 32 KB with its weights", "mdcsa", ("int8", "int8-aware"), 32, False),
     Question("float32 Mamba in 32 KB with its weights", "mamba", ("float32",), 32, False),
 )
 
@@ -78,7 +79,8 @@ def kept(profile: str = kinds.PROFILE) -> pd.DataFrame:
             continue
         one = read_json(path)
         export, compiled = one["export"], one["export"].get("compiled")
-        source = f"reference, {len(one['seeds'])} seeds, commit {one['provenance']['commit']}"
+        seeds = f"{len(one['seeds'])} seed{'s' * (len(one['seeds']) > 1)}"
+        source = f"reference, {seeds}, commit {one['provenance']['commit']}"
         score = {"macro_f1": one["macro_f1"]["mean"], "low": one["macro_f1"]["low"], "high": one["macro_f1"]["high"]}
         key = (source, one["dataset"], one["entry"], one["model"]["family"], score)
         rows.append(_candidate(*key, {"runtime": TFLM, "flash": export["tflite_bytes"], "ram": export["arena_bytes"]}))

@@ -104,6 +104,16 @@ def test_no_gap_is_left_where_the_writer_ran_out_of_room(int8, size):
     assert bytes(builder.Output()) == int8.read_bytes()
 
 
+def test_tables_of_other_types_stay_apart():
+    """SOFTMAX with beta = 1.0 and MUL with the activation 1 (RELU) have one slot each, and 1 == 1.0 in Python."""
+    schema = flatbuffer.schema
+    builder = flatbuffer._Builder(64)
+    softmax, mul = schema.SoftmaxOptionsT(), schema.MulOptionsT()
+    softmax.beta, mul.fusedActivationFunction = 1.0, 1
+    written = {softmax.Pack(builder), mul.Pack(builder)}
+    assert len(written) == 2 and {softmax.Pack(builder), mul.Pack(builder)} == written
+
+
 def test_constants_are_aligned_and_names_short(int8):
     data = int8.read_bytes()
     model = flatbuffer.schema.Model.GetRootAs(data)

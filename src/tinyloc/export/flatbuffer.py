@@ -130,16 +130,17 @@ class _Builder(flatbuffers.Builder):
         self._tables: dict[tuple, int] = {}
 
     # What a table holds is known when its last slot is filled; an equal one is then taken back, and the first stands.
+    # Equal are tables whose bytes mean the same in whatever type of the schema: a number of the same kind, and default.
     def StartObject(self, numfields: int) -> None:
         self._before, self._slots = self.Offset(), []
         super().StartObject(numfields)
 
     def PrependSlot(self, flags: type, o: int, x: object, d: object) -> None:
-        self._slots.append((o, x))
+        self._slots.append((o, flags, x, d))
         super().PrependSlot(flags, o, x, d)
 
     def PrependUOffsetTRelativeSlot(self, o: int, x: int, d: int) -> None:
-        self._slots.append((o, x))
+        self._slots.append((o, "offset", x, d))
         super().PrependUOffsetTRelativeSlot(o, x, d)
 
     def EndObject(self) -> int:

@@ -17,9 +17,8 @@ from benchmarks import Table
 from tinyloc.config import ExportKind, Features, MambaModel, MdcsaModel, Model
 from tinyloc.data.windows import Scaler
 from tinyloc.device import arena
-from tinyloc.device.tflm import Tflm
 from tinyloc.errors import InputError
-from tinyloc.export import agreement, flatbuffer, kinds
+from tinyloc.export import agreement, desktop, flatbuffer, kinds
 from tinyloc.export.calibration import Calibration
 from tinyloc.models import registry
 from tinyloc.models.mamba import Mamba
@@ -43,17 +42,17 @@ def run() -> Table:
 
 
 def rows() -> Iterator[dict]:
-    """One row a model and kind; without sizes where TFLite Micro refuses it, with the operator it names."""
+    """One row a model and kind; without sizes where its runtime refuses it, with the operator it names."""
     rng = np.random.default_rng(0)
     for name, config in MODELS.items():
-        trained = _trained(config)
-        streams = isinstance(trained.model, Mamba)
-        seen, test = (_inputs(rng, 4, 60) if streams else _inputs(rng, 60, N_STEPS) for _ in range(2))
+        one = trained(config)
+        streams = isinstance(one.model, Mamba)
+        seen, test = (inputs(rng, 4, 60) if streams else inputs(rng, 60, N_STEPS) for _ in range(2))
         for kind in kinds.AVOID:
             if kind == "int8-aware":  # the graph and the sizes of int8
                 continue
             try:
-                found = _measured(trained, kind, seen, test, streams)
+                found, _ = measured(one, kind, seen, test, streams)
             except InputError as error:
                 found = {"refused": re.search(r"Node (\w+)", str(error)).group(1)}
             yield _row(name, kind, found)
@@ -68,52 +67,62 @@ def _row(name: str, kind: ExportKind, found: dict) -> dict:
     return {"model": f"{name} {kind}", **row, "ratio": ratio, "at least": 1.0 if limits else None}
 
 
-def _trained(config: Model) -> Trained:
-    model = registry.build(config, N_AP, N_ACC, N_ROOMS, seed=0).eval()
+def trained(config: Model, by: float = 0.2, with_acc: bool = True) -> Trained:
+    """A network of seeded weights, moved at random by about `by`; with or without accelerometer columns."""
+    n_acc = N_ACC if with_acc else 0
+    model = registry.build(config, N_AP, n_acc, N_ROOMS, seed=0).eval()
     torch.manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
-    unit = (np.zeros(N_AP), np.ones(N_AP), np.zeros(N_ACC), np.ones(N_ACC))
+            parameter.add_(by * torch.randn_like(parameter))
+    unit = (np.zeros(N_AP), np.ones(N_AP), np.zeros(n_acc), np.ones(n_acc))
     rooms = tuple(f"room {i}" for i in range(N_ROOMS))
     return Trained(model, config, Scaler(*unit), tuple(f"gateway {i}" for i in range(N_AP)), rooms, Features(), N_STEPS)
 
 
-def _inputs(rng: np.random.Generator, n: int, n_steps: int) -> dict[str, np.ndarray]:
+def inputs(rng: np.random.Generator, n: int, n_steps: int) -> dict[str, np.ndarray]:
+    """N windows, or streams of their own: rssi [N, T, n_ap] and acc [N, T, n_acc]."""
     return {
         "rssi": rng.random((n, n_steps, N_AP), np.float32),
         "acc": rng.random((n, n_steps, N_ACC), np.float32),
     }
 
 
-def _measured(
-    trained: Trained, kind: ExportKind, seen: dict[str, np.ndarray], test: dict[str, np.ndarray], streams: bool
-) -> dict:
-    """seen, test: [N, T, n], where each of the N is a window, or a stream of its own."""
-    calibration = Calibration([], seen)
+def measured(
+    one: Trained, kind: ExportKind, seen: dict[str, np.ndarray], test: dict[str, np.ndarray], streams: bool
+) -> tuple[dict, agreement.Agreement]:
+    """What an export takes, and how it agrees with PyTorch. seen, test: of `inputs`.
+
+    Raises InputError: its runtime does not take it.
+    """
+    test = test | {"acc": test["acc"][..., : one.n_acc]}
+    calibration = Calibration([], seen | {"acc": seen["acc"][..., : one.n_acc]})
     if streams:
         n, n_steps = seen["rssi"].shape[:2]
-        calibration = Calibration([], {k: v.swapaxes(0, 1) for k, v in seen.items()}, [n_steps] * n)
-    made = kinds.make(trained, N_STEPS, kind, calibration, "min-max")
+        along = {name: values.swapaxes(0, 1) for name, values in calibration.inputs.items()}
+        calibration = Calibration([], along, [n_steps] * n)
+    made = kinds.make(one, N_STEPS, kind, calibration, "min-max")
     with torch.no_grad():
-        reference = trained.model(*(torch.from_numpy(test[name]) for name in ("rssi", "acc"))).numpy()
+        reference = one.model(*(torch.from_numpy(test[name]) for name in ("rssi", "acc"))).numpy()
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.tflite"
         path.write_bytes(flatbuffer.pack(made.model))
-        tflm = Tflm(path)
-        records, reset = _records(test) if streams else (test, None)
+        tflm = desktop.load(path, kind)
+        fed = {name: test[name] for name in kinds.input_names(one)}
+        records, reset = _records(fed) if streams else (fed, None)
         scores = tflm.dequantise(tflm.run(tflm.quantise(records), reset))["scores"]
         found = agreement.compare(scores.reshape(reference.shape), reference)
-        measured = arena.measure(path)
-        return {
+        micro = desktop.runtime(kind) == desktop.MICRO
+        sizes = {
             "tflite": path.stat().st_size,
             "weights": flatbuffer.weights_bytes(made.model),
-            "arena": measured.needed,
+            "arena": arena.measure(path).needed if micro else None,
             "operators": len(flatbuffer.graph(made.model).operators),
             "agreement": found.argmax,
         }
+        return sizes, found
 
 
 def _records(test: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    n, n_steps = test["rssi"].shape[:2]
+    n, n_steps = next(iter(test.values())).shape[:2]
     return {k: v.reshape(n * n_steps, -1) for k, v in test.items()}, np.arange(n * n_steps) % n_steps == 0

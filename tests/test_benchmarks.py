@@ -69,3 +69,16 @@ def test_a_subject_that_there_is_not_is_named(benchmarks, capsys):
 
     assert command.main(["kernel"]) == 2
     assert "benchmark 'kernel': no such subject; there are networks" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["MDCSA d=8 acc", "MDCSA d=64 rssi", "Mamba d=8 rssi, 2 layers", "Mamba d=32 rssi+acc, 1 layer"]
+)
+def test_networks_of_other_widths_modalities_and_layers_export_in_every_kind(benchmarks, name):
+    """Some of what `python -m benchmarks matrix` goes through."""
+    from benchmarks import matrix
+
+    rows = [*matrix.rows([(name, matrix.models()[name])])]
+    assert [row["problem"] for row in rows] == [None] * len(matrix.KINDS)
+    assert all(row["arena"] for row in rows if "float16" not in row["model"])

@@ -22,15 +22,16 @@ N = 40
 
 @pytest.fixture(scope="module")
 def attention():
-    """A twin with all that the passes touch: [1, 4, 3] and [1, 4, 2] -> softmax(0.5 elu(W x)), elu(W x)."""
+    """A twin with all that the passes touch: [1, 4, 3] and [1, 4, 2] -> softmax(0.5 elu(W x + b)), elu(W x + b)."""
     from tinyloc.export.tensorflow import tf
 
-    weight = tf.constant(np.random.default_rng(0).normal(size=(5, 6)), tf.float32)
+    rng = np.random.default_rng(0)
+    weight, bias = (tf.constant(rng.normal(size=shape), tf.float32) for shape in ((5, 6), 6))
 
     class Attention(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([1, 4, 3], name="rssi"), tf.TensorSpec([1, 4, 2], name="acc")])
         def run(self, rssi, acc):
-            hidden = tf.nn.elu(tf.matmul(tf.concat([rssi, acc], -1), weight))
+            hidden = tf.nn.elu(tf.matmul(tf.concat([rssi, acc], -1), weight) + bias)
             return {"scores": tf.nn.softmax(0.5 * hidden), "hidden": hidden}
 
     return Attention()
@@ -94,6 +95,25 @@ def test_the_same_twin_gives_the_same_bytes(attention, inputs, int8):
     assert int8_bytes(attention, inputs) == int8.read_bytes()
 
 
+@pytest.mark.parametrize("size", [16, 100, 3_000, 1 << 20])
+def test_no_gap_is_left_where_the_writer_ran_out_of_room(int8, size):
+    """An equal table is taken back; where the buffer grew while it was written, that once left kilobytes of nothing."""
+    builder = flatbuffer._Builder(size)
+    written = flatbuffer._without_bias_scales(flatbuffer.read(int8))
+    builder.Finish(written.Pack(builder), flatbuffer.IDENTIFIER)
+    assert bytes(builder.Output()) == int8.read_bytes()
+
+
+def test_tables_of_other_types_stay_apart():
+    """SOFTMAX with beta = 1.0 and MUL with the activation 1 (RELU) have one slot each, and 1 == 1.0 in Python."""
+    schema = flatbuffer.schema
+    builder = flatbuffer._Builder(64)
+    softmax, mul = schema.SoftmaxOptionsT(), schema.MulOptionsT()
+    softmax.beta, mul.fusedActivationFunction = 1.0, 1
+    written = {softmax.Pack(builder), mul.Pack(builder)}
+    assert len(written) == 2 and {softmax.Pack(builder), mul.Pack(builder)} == written
+
+
 def test_constants_are_aligned_and_names_short(int8):
     data = int8.read_bytes()
     model = flatbuffer.schema.Model.GetRootAs(data)
@@ -148,6 +168,21 @@ def test_a_reference_that_points_nowhere(int8, tmp_path, damage, message):
     path.write_bytes(flatbuffer.pack(model))
     with pytest.raises(InputError, match=message):
         Tflm(path)
+
+
+def test_scales_of_biases_are_left_out_and_come_back(int8):
+    """They are those of the input and of the weights, multiplied; one that says something else is kept."""
+    written = flatbuffer.schema.ModelT.InitFromObj(flatbuffer.schema.Model.GetRootAsModel(int8.read_bytes(), 0))
+    model = flatbuffer.read(int8)
+    operators = flatbuffer.graph(model).operators
+    dense = next(o for o in operators if flatbuffer.operator_name(model, o) == "FULLY_CONNECTED")
+    source, weights, bias = (flatbuffer.graph(model).tensors[int(t)] for t in dense.inputs)
+    assert flatbuffer.graph(written).tensors[int(dense.inputs[2])].quantization is None
+    np.testing.assert_allclose(bias.quantization.scale, source.quantization.scale * weights.quantization.scale)
+    bias.quantization.scale = 2 * bias.quantization.scale
+    again = flatbuffer.parse(flatbuffer.pack(model), "again")
+    kept = flatbuffer.graph(again).tensors[int(dense.inputs[2])].quantization.scale
+    np.testing.assert_array_equal(kept, bias.quantization.scale)
 
 
 def test_constants_shorter_than_their_shape(int8, tmp_path):

@@ -284,6 +284,15 @@ def test_calibration_data_that_are_wrong(checkpoints, fold, tmp_path, changes, p
     assert not list(tmp_path.iterdir())
 
 
+def test_test_data_of_other_columns(checkpoints, fold, tmp_path):
+    wide = replace(fold.test[0], rssi=np.zeros((len(fold.test[0]), N_AP + 2), np.float32))
+    with pytest.raises(
+        InputError, match=f"recording c: rssi has {N_AP + 2} columns a step, but the model reads {N_AP}"
+    ):
+        export(checkpoints["mamba"], replace(fold, test=[wide]), "int8", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_missing_checkpoint(fold, tmp_path):
     with pytest.raises(InputError, match=r"none\.pt: no such checkpoint"):
         export(tmp_path / "none.pt", fold, "float32", tmp_path)

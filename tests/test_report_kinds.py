@@ -57,6 +57,13 @@ def test_the_readers_own_run_stands_beside(folders: list[Path]) -> None:
     assert table.loc["int8", "minus original (points)"] == "+0.00 (+0.00 to +0.00)"
     words = kinds.words(kinds.table())
     assert "for 2 questions: `student.int8`. Not shown to be: `student.dynamic`." in words
+    assert "in the worst of 1 models, `student.int8`, +0.00 points" in words and "within the 0.5 points" in words
+
+
+def test_a_kind_that_loses_more_than_it_may_is_told(folders: list[Path]) -> None:
+    found = kinds.table().replace({"kind": {"dynamic": "int16x8"}})
+    (line,) = (line for line in kinds.losses(found).splitlines() if "int16x8" in line)
+    assert "`student.dynamic`, -" in line and "more than the 0.1 points" in line
 
 
 def test_a_kind_that_is_not_for_tflite_micro_has_no_arena(folders: list[Path], tmp_path: Path) -> None:

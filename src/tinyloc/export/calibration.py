@@ -85,15 +85,20 @@ def _filled(values: np.ndarray, n_steps: int) -> np.ndarray:
 
 
 def _scaled(trained: Trained, raw: Scaled) -> Scaled:
-    """Scaled as the model was trained. Raises InputError: other columns than it was trained on."""
+    """Scaled as the model was trained. Raises InputError: see `require_columns`."""
+    require_columns(trained, raw, "calibration")
+    return trained.scaler.transform(raw)
+
+
+def require_columns(trained: Trained, raw: Scaled, what: str) -> None:
+    """Raises InputError: `raw`, which is `what`, has other columns than the model was trained on."""
     for name, wanted in (("rssi", trained.n_ap), ("acc", trained.n_acc)):
         columns = getattr(raw, name).shape[-1]
         if columns != wanted:
             raise InputError(
-                f"calibration: {name} has {columns} columns a step, but the model reads {wanted}; "
-                "calibrate with the data set it was trained on"
+                f"{what}: {name} has {columns} columns a step, but the model reads {wanted}; "
+                "take the data set that it was trained on"
             )
-    return trained.scaler.transform(raw)
 
 
 def check(calibration: Calibration) -> Calibration:

@@ -5,6 +5,7 @@ So everything that goes to TFLite Micro is read here first. The objects (`ModelT
 published TFLite schema, in the copy that `tflite-micro` carries.
 """
 
+import copy
 import struct
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from tinyloc.errors import InputError
 
 IDENTIFIER = b"TFL3"
 NO_TENSOR = -1  # an optional operand that is left out
+BIASED = {"FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D"}
+"""Operators whose operand 2 is a bias."""
 
 _DTYPES = {
     schema.TensorType.FLOAT32: np.dtype(np.float32),
@@ -51,6 +54,8 @@ def parse(data: bytes, name: str) -> schema.ModelT:
     try:
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
         problem = next(_problems(model), None)
+        for index, scale in () if problem else _bias_scales(model).items():
+            _give_scale(graph(model).tensors[index], scale)
     except _UNREADABLE as error:
         problem = str(error)
     if problem:
@@ -59,22 +64,91 @@ def parse(data: bytes, name: str) -> schema.ModelT:
 
 
 def pack(model: schema.ModelT) -> bytes:
-    """The bytes of the file: the same objects always give the same bytes."""
+    """The bytes of the file: the same objects always give the same bytes.
+
+    Scales of biases are left out, as no kernel reads them: by the specification they are those of the input and of the
+    weights, multiplied, and `parse` puts them back. In a model of 45 KB they took 2 KB. A model with references that
+    point nowhere is written as it is.
+    """
     builder = _Builder(1024)
-    builder.Finish(model.Pack(builder), IDENTIFIER)
+    written = model if any(_problems(model)) else _without_bias_scales(model)
+    builder.Finish(written.Pack(builder), IDENTIFIER)
     return bytes(builder.Output())
+
+
+def _without_bias_scales(model: schema.ModelT) -> schema.ModelT:
+    """A model that shares everything with `model` but its biases' quantisation, where that says nothing new."""
+    stripped, stripped.subgraphs = copy.copy(model), [copy.copy(graph(model))]
+    tensors = graph(stripped).tensors = list(graph(model).tensors)
+    for index, scale in _bias_scales(model).items():
+        known = tensors[index].quantization
+        if known is None or not np.array_equal(known.scale, scale):
+            continue
+        tensors[index] = copy.copy(tensors[index])
+        tensors[index].quantization = None
+    return stripped
+
+
+def _bias_scales(model: schema.ModelT) -> dict[int, np.ndarray]:
+    """The scales [C] of integer biases, by tensor index, as the specification has them."""
+    tensors, found = graph(model).tensors, {}
+    for operator in graph(model).operators:
+        if operator_name(model, operator) not in BIASED or len(operator.inputs) < 3 or operator.inputs[2] == NO_TENSOR:
+            continue
+        source, weights, bias = (tensors[int(t)] for t in operator.inputs)
+        if dtype(bias).kind == "i" and _is_scaled(source) and _is_scaled(weights):
+            found[int(operator.inputs[2])] = bias_scales(source.quantization.scale[0], weights.quantization.scale)
+    return found
+
+
+def bias_scales(source: float, weights: np.ndarray) -> np.ndarray:
+    """Scales of a bias [C] float32, from that of the operator's input and those of its weights [C]."""
+    return np.float32(np.float64(source) * weights)
+
+
+def _give_scale(bias: schema.TensorT, scale: np.ndarray) -> None:
+    """Where the file leaves it out."""
+    if not _is_scaled(bias):
+        bias.quantization = schema.QuantizationParametersT()
+        bias.quantization.scale, bias.quantization.zeroPoint = scale, np.zeros(len(scale), np.int64)
+
+
+def _is_scaled(tensor: schema.TensorT) -> bool:
+    return tensor.quantization is not None and tensor.quantization.scale is not None
 
 
 class _Builder(flatbuffers.Builder):
     """A builder that keeps the schema's `force_align: 16` of constants, which the generated Python forgets.
 
-    It also writes equal vectors once: the shapes, and the zero points of per-channel weights (8 bytes a channel, all
-    of them 0), were a sixth of a model of 55 KB.
+    It also writes equal vectors and equal tables once, as a FlatBuffer may refer to one place from many: the shapes,
+    and the zero points of per-channel weights (8 bytes a channel, all of them 0), were a sixth of a model of 55 KB.
     """
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
         self._written: dict[tuple[str, bytes], int] = {}
+        self._tables: dict[tuple, int] = {}
+
+    # What a table holds is known when its last slot is filled; an equal one is then taken back, and the first stands.
+    # Equal are tables whose bytes mean the same in whatever type of the schema: a number of the same kind, and default.
+    def StartObject(self, numfields: int) -> None:
+        self._before, self._slots = self.Offset(), []
+        super().StartObject(numfields)
+
+    def PrependSlot(self, flags: type, o: int, x: object, d: object) -> None:
+        self._slots.append((o, flags, x, d))
+        super().PrependSlot(flags, o, x, d)
+
+    def PrependUOffsetTRelativeSlot(self, o: int, x: int, d: int) -> None:
+        self._slots.append((o, "offset", x, d))
+        super().PrependUOffsetTRelativeSlot(o, x, d)
+
+    def EndObject(self) -> int:
+        key = (len(self.current_vtable), *self._slots)
+        written = super().EndObject()
+        if self._tables.setdefault(key, written) != written:
+            self.head = len(self.Bytes) - self._before  # counted from the end, as the buffer may have grown
+        return self._tables[key]
 
     def CreateNumpyVector(self, x: np.ndarray) -> int:
         key = (x.dtype.str, x.tobytes())
@@ -155,7 +229,7 @@ def weights_bytes(model: schema.ModelT) -> int:
 
 
 def _is_real(tensor: schema.TensorT) -> bool:
-    return dtype(tensor).kind == "f" or (tensor.quantization is not None and tensor.quantization.scale is not None)
+    return dtype(tensor).kind == "f" or _is_scaled(tensor)
 
 
 def _shape(tensor: schema.TensorT) -> tuple[int, ...]:

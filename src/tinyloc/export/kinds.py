@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyloc.config import ExportKind
-from tinyloc.export import noise, passes, ranges, reach, weight_only
+from tinyloc.export import noise, passes, ranges, reach, rounding, weight_only
 from tinyloc.export.calibration import Calibration
 from tinyloc.export.convert import float_graph
 from tinyloc.export.flatbuffer import schema
@@ -62,10 +62,15 @@ def make(
     reference = float_graph(twin(trained, n_steps, avoided(trained, kind), calibration if kind in INTEGERS else None))
     wide: frozenset[str] = frozenset()
     if kind in INTEGERS:
-        found = ranges.choose(reference, calibration.run(Simulation(reference)), method, INTEGERS[kind])
+        seen = calibration.run(Simulation(reference))
+        found = ranges.choose(reference, seen, method, INTEGERS[kind])
         if kind == "mixed":
             wide = noise.loudest(noise.by_ruler(reference, found, INT8, calibration.first(**_OFTEN)))
-        better = train(reference, found) if kind == "int8-aware" else reference
+        better = reference
+        if kind == "int8-aware":
+            better = train(reference, found)
+        elif kind == "int16x8":  # of weights of 8 bits among activations of 16, it is the weights that lose
+            better = rounding.fitted(reference, seen, found, INT16)
         model = quantise(better, found, INTEGERS[kind], wide)
     elif kind in STORED:
         model = weight_only.shrink(reference, STORED[kind])

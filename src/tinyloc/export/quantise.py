@@ -13,6 +13,7 @@ from tinyloc.export.flatbuffer import (
     NO_TENSOR,
     add_buffer,
     add_tensor,
+    bias_scales,
     constant,
     dtype,
     graph,
@@ -70,7 +71,7 @@ class _Quantiser:
         if place == 1:
             shape = [-1 if i == axis else 1 for i in range(values.ndim)]
             return self._constant(index, np.round(values / scales.reshape(shape)).astype(np.int8), scales, axis=axis)
-        scales = np.float32(np.float64(input_scale) * scales)
+        scales = bias_scales(input_scale, scales)
         sums = np.int32 if integers == np.int8 else np.int64
         return self._constant(index, np.round(values / scales).astype(sums), scales)
 

@@ -68,10 +68,13 @@ def export_fold(
     Leaves in `out`: model.tflite; for kinds of integers, calibration.csv with the list of these windows and errors.csv
     with the noise of every operator; and windows.npz, the first `vectors` inferences as a device gets them (inputs by
     tensor name, `reset`) with TFLite Micro's raw outputs.
-    Raises InputError: no checkpoint is there; the calibration windows say nothing; an operator of the model has no
-    kernel in TFLite Micro; or the export is not the function that was trained (with figures). Nothing is left then.
+    Raises InputError: no checkpoint is there; the data have other columns; the calibration windows say nothing; an
+    operator of the model has no kernel in TFLite Micro; or the export is not the function that was trained (with
+    figures). Nothing is left then.
     """
     trained = load(checkpoint)
+    for steps in fold.test:
+        calibration.require_columns(trained, steps, f"{checkpoint}: test recording {steps.recording}")
     asked = cut(fold.test, windows.length, windows.test_hop)
     streamed = isinstance(trained.model, Mamba)
     trial = _along_recordings(trained, fold.test) if streamed else _windows(trained, asked)

@@ -5,7 +5,9 @@ What PyTorch computes in many small steps is merged; every merging is exact, up 
 
 - **Embedding and query/key convolution are one convolution.** Both are linear, so the convolution acts on the raw
   features (n_ap + n_acc channels instead of d); what the biases and the position code contribute does not depend on
-  the input and is added as a constant [T, channels], zero padding included.
+  the input and is added as a constant [T, channels], zero padding included. A modality has a group of the convolution
+  to itself, as its filters would be zero for the other's features: the padding of the smaller one to the width of the
+  larger comes with that of the first steps. The modality with most features lies first, so that this is at the end.
 - **The attention heads of K blocks and M modalities are one batched product**, [K, M, T, T]; 1 / sqrt(d) becomes
   softmax's `beta`.
 - **LayerNorm is L2 normalisation of what has zero mean**: LN(x) = gamma sqrt(d) c / |c| + beta with c = x - mean(x),
@@ -15,7 +17,8 @@ What PyTorch computes in many small steps is merged; every merging is exact, up 
 - **The gated residual networks of the K blocks are two grouped 1x1 convolutions**; `fc1` and `context` are one, and
   so are `fc2` and `gate`, with nothing but dropout between them.
 
-Layouts: [1, 1, T, C] for convolutions, [K, M, T, ·] for attention, [T, K, M or less, d] for the gates.
+Layouts: [1, 1, T, C] for convolutions, [K, M, T, ·] for attention (queries and keys side by side), [T, K, M or less, d]
+for the gates.
 """
 
 import math
@@ -47,16 +50,16 @@ class TwinMDCSA(tf.Module):
         """Take the weights of `model`, for windows of `n_steps`. avoid: see `weights`."""
         super().__init__()
         self.avoid = avoid
-        self.modalities = model.modalities
+        self.inputs = model.modalities
+        columns = {name: model.get_submodule(f"embed_{name}").dense.in_features for name in self.inputs}
+        self.modalities = sorted(columns, key=columns.get, reverse=True)
+        self.width = max(columns.values())
         self.n_steps, self.d, self.n_blocks = n_steps, model.norm.normalized_shape[0], len(model.blocks)
         self._take_embedding(model)
         self._take_query_key(model)
         self._take_gates(model)
         self._take_head(model)
-        signature = [
-            tf.TensorSpec([1, n_steps, embedding.dense.in_features], name=name)
-            for name, embedding in self._embeddings(model).items()
-        ]
+        signature = [tf.TensorSpec([1, n_steps, n], name=name) for name, n in columns.items()]
         self.run = tf.function(self._run, input_signature=signature, autograph=False)
 
     # ── weights ──────────────────────────────────────────────────────────────────────────────────
@@ -77,21 +80,23 @@ class TwinMDCSA(tf.Module):
         return weight * embedding.scale, bias * embedding.scale + code
 
     def _take_query_key(self, model: MDCSA) -> None:
-        """One filter a block [1, k, features, 2 M d], channels (query, key) x M modalities x d."""
+        """One filter a block, channels M modalities x (query, key) x d: grouped [1, k, width, 2 M d], or, where no
+        padding comes before it that could fill up the groups, [1, k, features, 2 M d] with zeros."""
         self.filters, self.biases, constants = [], [], []
-        n_modalities = len(self.modalities)
         for block in model.blocks:
             parts = [
                 self._on_features(block.get_submodule(name).query_key, embedding)
                 for name, embedding in self._embeddings(model).items()
             ]
-            taps = [_block_diagonal(tap) for tap in zip(*(tap for tap, _ in parts), strict=True)]
-            order = np.arange(2 * n_modalities * self.d).reshape(n_modalities, 2, self.d).swapaxes(0, 1).ravel()
-            offset = np.concatenate([offset for _, offset in parts], 1)[:, order]
+            taps, offsets = zip(*parts, strict=True)
+            offset = np.concatenate(offsets, 1)
             # the mean over time goes into the bias, which has 32 bits
             self.biases.append(constant(offset.mean(0)))
             constants.append(offset - offset.mean(0))
-            self.filters.append(constant(np.stack(taps)[None, :, :, order]))
+            filters = [_block_diagonal(tap) for tap in zip(*taps, strict=True)]
+            if len(filters) > 1 or len({tap.shape for tap in taps}) == 1:
+                filters = np.concatenate([_filled(tap, self.width) for tap in taps], 2)
+            self.filters.append(constant(np.stack(filters)[None]))
         self.query_key_position = constant(np.concatenate(constants, 1)[None, None])
 
     def _on_features(self, conv: CausalConv1d, embedding: Embedding) -> tuple[np.ndarray, np.ndarray]:
@@ -108,7 +113,8 @@ class TwinMDCSA(tf.Module):
         first, first_bias, second, second_bias = [], [], [], []
         for block in model.blocks:
             fuse = block.fuse
-            layers = [dense(layer) for layer in (fuse.fc1, fuse.context) if layer is not None]
+            layers = dict(zip(self.inputs, (fuse.fc1, fuse.context), strict=False))
+            layers = [dense(layers[name]) for name in self.modalities]
             norms = [self._norm(block.get_submodule(name).norm) for name in self.modalities]
             first.append(np.concatenate([g[:, None] * w for (g, _), (w, _) in zip(norms, layers, strict=True)]))
             first_bias.append(sum(b @ w + bias for (_, b), (w, bias) in zip(norms, layers, strict=True)))
@@ -119,7 +125,7 @@ class TwinMDCSA(tf.Module):
         self._elu = elu_plus_two if "ELU" in self.avoid else tf.nn.elu
         self.first, self.first_bias = _grouped(first), constant(np.concatenate(first_bias))
         self.second, self.second_bias = _grouped(second), constant(np.concatenate(second_bias))
-        skip = [self._norm(block.get_submodule(self.modalities[0]).norm) for block in model.blocks]
+        skip = [self._norm(block.get_submodule(self.inputs[0]).norm) for block in model.blocks]
         self.skip_scale = constant(np.stack([g for g, _ in skip])[None, :, None])
         self.skip_offset = constant(np.stack([b for _, b in skip])[None, :, None])
 
@@ -142,7 +148,8 @@ class TwinMDCSA(tf.Module):
 
     # ── function ─────────────────────────────────────────────────────────────────────────────────
     def _run(self, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        features = tf.expand_dims(tf.concat(inputs, -1), 1)  # [1, 1, T, n_ap + n_acc]
+        given = dict(zip(self.inputs, inputs, strict=True))
+        features = tf.expand_dims(tf.concat([given[name] for name in self.modalities], -1), 1)  # [1, 1, T, features]
         views = self._fuse(self._attend_within(features))
         return {"scores": self._score(views)}
 
@@ -150,22 +157,27 @@ class TwinMDCSA(tf.Module):
         """The K x M convolutional self-attentions: normalised rows [K, M, T, d]."""
         K, M, T, d = self.n_blocks, len(self.modalities), self.n_steps, self.d
         query_key = tf.concat([self._convolve(features, i) for i in range(K)], -1) + self.query_key_position
-        query_key = tf.transpose(tf.reshape(tf.tanh(query_key), [T, K, 2 * M, d]), [1, 2, 0, 3])
-        query, key = tf.split(query_key, 2, axis=1)
+        query_key = tf.transpose(tf.reshape(tf.tanh(query_key), [T, K, M, 2 * d]), [1, 2, 0, 3])
+        query, key = tf.split(query_key, 2, axis=3)
         value = tf.matmul(features, self.embed) + self.position
         value = tf.transpose(tf.reshape(value, [1, T, M, d]), [0, 2, 1, 3])
         return normalise(_attend(query, key, value) + value, self.avoid)
 
     def _convolve(self, features: tf.Tensor, block: int) -> tf.Tensor:
         before = self.filters[block].shape[1] - 1
-        padded = tf.pad(features, [[0, 0], [0, 0], [before, 0], [0, 0]]) if before else features
-        return tf.nn.conv2d(padded, self.filters[block], 1, "VALID") + self.biases[block]
+        behind = len(self.modalities) * self.width - features.shape[-1]
+        if before:
+            features = tf.pad(features, [[0, 0], [0, 0], [before, 0], [0, behind]])
+            # oneDNN would take the padding into the convolution, and forget that of the channels
+            features = tf.ensure_shape(features, features.shape)
+        return tf.nn.conv2d(features, self.filters[block], 1, "VALID") + self.biases[block]
 
     def _fuse(self, attended: tf.Tensor) -> tf.Tensor:
         """The K gated residual networks: their outputs [1, T, K, d]."""
         K, M, T, d = self.n_blocks, len(self.modalities), self.n_steps, self.d
         rows = tf.transpose(attended, [2, 0, 1, 3])  # [T, K, M, d]
-        skip = rows[:, :, :1] * self.skip_scale + self.skip_offset
+        lead = self.modalities.index(self.inputs[0])
+        skip = rows[:, :, lead : lead + 1] * self.skip_scale + self.skip_offset
         hidden = tf.nn.conv2d(tf.reshape(rows, [1, 1, T, K * M * d]), self.first, 1, "VALID")
         hidden = self._elu(hidden + self.first_bias)
         gated = tf.nn.conv2d(hidden, self.second, 1, "VALID") + self.second_bias
@@ -203,6 +215,11 @@ def _block_diagonal(blocks: list[np.ndarray]) -> np.ndarray:
     for i, block in enumerate(blocks):
         result[rows[i] : rows[i + 1], columns[i] : columns[i + 1]] = block
     return result
+
+
+def _filled(taps: np.ndarray, width: int) -> np.ndarray:
+    """[k, n, channels] with zeros for more features, [k, width, channels]."""
+    return np.pad(taps, ((0, 0), (0, width - taps.shape[1]), (0, 0)))
 
 
 def _grouped(matrices: list[np.ndarray]) -> tf.Tensor:

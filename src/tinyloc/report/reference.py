@@ -128,8 +128,10 @@ def _export(seeds: Sequence[Path], originals: Sequence[Path]) -> dict:
     """Of an exported entry: what it takes, of folds and seeds the most, and what it costs against its original, tested
     over all folds and the seeds that both have. p values are of this one question, not corrected."""
     sizes = results.exports(seeds)
-    most = {name: sizes[name].max() for name in ("tflite_bytes", "arena_bytes")}
+    most = {name: sizes[name].max() for name in ("weights_bytes", "tflite_bytes", "arena_bytes")}
     taken = {name: None if np.isnan(size) else int(size) for name, size in most.items()}
+    if compiled := _compiled(seeds):
+        taken["compiled"] = compiled
     trained = {results.Key.of(folder).seed: folder for folder in originals}
     both = [(folder, trained[seed]) for folder in seeds if (seed := results.Key.of(folder).seed) in trained]
     if not both:
@@ -137,6 +139,21 @@ def _export(seeds: Sequence[Path], originals: Sequence[Path]) -> dict:
     ours, theirs = (comparison.units_of(folders) for folders in zip(*both, strict=True))
     found = {name: None if np.isnan(value) else value for name, value in vars(paired.compare([ours], [theirs])).items()}
     return {**taken, "against_original": {**found, "seeds": len(both)}}
+
+
+def _compiled(seeds: Sequence[Path]) -> dict | None:
+    """What its compiled programs take on boards, of seeds and boards the most; None where there was no run."""
+    reports = sorted(path for folder in seeds for path in folder.glob("device-*.json"))
+    if not reports:
+        return None
+    runs = results.devices(reports)
+    return {
+        "boards": sorted(runs["board"].unique()),
+        "seeds": sorted(int(seed) for seed in runs["seed"].unique()),
+        "flash_bytes": int(runs["flash.total"].max()),
+        "ram_bytes": int(runs["ram.total"].max()),
+        "max_abs_difference": float(runs["max_abs_difference"].max()),
+    }
 
 
 def read(profile: str) -> list[Reference]:

@@ -1,0 +1,64 @@
+"""Every MDCSA and Mamba of the project in every kind of export: converted, run in TFLite Micro, compared with PyTorch.
+
+Widths 8 to 256 and 8 to 64, one or two modalities and layers; inputs, rooms and weights are those of
+`benchmarks.export`, only that wider networks are moved less from their initialisation. It takes half an hour, so it
+runs when it is named alone; some of the rows are among the slow tests.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from benchmarks import Table
+from benchmarks.export import N_STEPS, inputs, measured, trained
+from tinyloc.config import ExportKind, MambaModel, MdcsaModel, Modality, Model
+from tinyloc.errors import InputError
+from tinyloc.export import agreement, kinds
+from tinyloc.models.mamba import Mamba
+
+MDCSA_WIDTHS, MAMBA_WIDTHS = (8, 16, 32, 64, 128, 256), (8, 16, 32, 64)
+MODALITIES: tuple[list[Modality], ...] = (["rssi", "acc"], ["rssi"], ["acc"])
+KINDS: tuple[ExportKind, ...] = tuple(kind for kind in kinds.AVOID if kind != "int8-aware")  # the graph of int8
+N_WINDOWS = 20
+
+
+def run() -> Table:
+    """Export every model in every kind."""
+    note = "ratio: 1 where the export is accepted, 0 where it is refused or is another function"
+    return Table("Every export, compared with PyTorch", note, [*rows(models().items())])
+
+
+def models() -> dict[str, Model]:
+    """All of them, by name."""
+    found: dict[str, Model] = {}
+    for d in MDCSA_WIDTHS:
+        for seen in MODALITIES:
+            found[f"MDCSA d={d} {'+'.join(seen)}"] = MdcsaModel(family="mdcsa", d=d, modalities=seen)
+    for d in MAMBA_WIDTHS:
+        for layers in (1, 2):
+            for with_acc in (True, False):
+                name = f"Mamba d={d} {'rssi+acc' if with_acc else 'rssi'}, {layers} layer{'s' * (layers > 1)}"
+                found[name] = MambaModel(family="mamba", d=d, n_state=8, layers=layers)
+    return found
+
+
+def rows(chosen: Iterable[tuple[str, Model]], asked: Iterable[ExportKind] = KINDS) -> Iterator[dict]:
+    """One row a model and kind, whether it was accepted and what it takes."""
+    for name, config in chosen:
+        one = trained(config, by=0.2 * min(1.0, (16 / config.d) ** 0.5), with_acc="acc" in name)
+        rng = np.random.default_rng(0)
+        streams = isinstance(one.model, Mamba)
+        seen, test = (inputs(rng, 4, 60) if streams else inputs(rng, N_WINDOWS, N_STEPS) for _ in range(2))
+        for kind in asked:
+            yield {"model": f"{name} {kind}", **_row(one, kind, seen, test, streams)}
+
+
+def _row(one, kind: ExportKind, seen: dict, test: dict, streams: bool) -> dict:
+    problem = None
+    try:
+        found, same = measured(one, kind, seen, test, streams)
+        agreement.require(same, kind, "it")
+    except InputError as error:
+        found, problem = {}, str(error)
+    sizes = {name: found.get(name) for name in ("tflite", "arena", "operators", "agreement")}
+    return {**sizes, "problem": problem, "ratio": float(problem is None), "at least": 1.0}

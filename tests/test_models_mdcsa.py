@@ -4,10 +4,11 @@ import math
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch.nn import functional as F
 from toy_rooms import windows
 
-from tinyloc.config import MdcsaModel, Training
+from tinyloc.config import Config, MdcsaModel, Training
 from tinyloc.errors import InputError
 from tinyloc.models.mdcsa import MDCSA, CausalConv1d, GatedResidualNetwork, attend, sinusoidal_code
 from tinyloc.models.registry import build
@@ -158,3 +159,30 @@ def test_hall_head_learns_in_a_fit():
 def test_hall_that_the_data_do_not_have_is_named():
     with pytest.raises(InputError, match=r"hall \['landing'\]: the data has no such room; it has attic, cellar"):
         build(MdcsaModel(family="mdcsa", d=8, hall=["landing"]), 2, 6, 2, seed=0, rooms=["attic", "cellar"])
+
+
+def test_the_likeliest_last_room_need_not_end_the_likeliest_path():
+    """Two rooms, two steps: the best path ends in room 0, but two good ones end in room 1."""
+    by_path, by_marginal = make(n_rooms=2), make(n_rooms=2, decide="marginal")
+    for model in (by_path, by_marginal):
+        torch.nn.init.zeros_(model.crf.start)
+        torch.nn.init.zeros_(model.crf.end)
+        model.crf.transition.data = torch.tensor([[0.4, 0.3], [0.1, 0.2]]).log()
+    scores = torch.zeros(1, 2, 2)
+    assert by_path.last_room(scores).tolist() == [0] == by_path.decode(scores)[:, -1].tolist()
+    # 0.4 + 0.1 against 0.3 + 0.2 is even, and the scores of the last step decide
+    scores[0, 1, 1] = 0.1
+    assert by_path.last_room(scores).tolist() == [0] and by_marginal.last_room(scores).tolist() == [1]
+    assert by_marginal.decode(scores).equal(by_path.decode(scores)), "the path itself is the same"
+
+
+def test_a_model_that_decides_by_marginals_is_not_exported():
+    config = {
+        "name": "x",
+        "seeds": [0],
+        "datasets": {"house": {"kind": "house"}},
+        "models": {"m": {"family": "mdcsa", "decide": "marginal"}},
+        "exports": [{"model": "m", "kinds": ["float32"]}],
+    }
+    with pytest.raises(ValidationError, match=r"exports\.0\.model: 'm' decides by marginals"):
+        Config.model_validate(config)

@@ -140,8 +140,9 @@ class Training(Strict):
     schedule: Literal["constant", "cosine"] = Field(
         "constant", description="of the learning rate; cosine falls to zero over all `epochs`"
     )
-    choose: Literal["accuracy", "loss"] = Field(
-        "accuracy", description="what decides, on the validation windows, which epoch is kept"
+    choose: Literal["accuracy", "loss", "last"] = Field(
+        "accuracy",
+        description="what decides, on the validation windows, which epoch is kept; last: the last one, whatever they say",
     )
     lookahead_k: PositiveInt = 5
     lookahead_alpha: Fraction = 0.5
@@ -162,6 +163,9 @@ class Training(Strict):
     rssi_noise: NotNegative = Field(0.0, description="as rssi_shift, but another one at every step")
     slowest: Annotated[float, Field(ge=1)] = Field(
         1.0, description="augmentation: windows are played up to so many times slower, as people stay longer on a spot"
+    )
+    unslowed: Annotated[int, Field(ge=0)] = Field(
+        0, description="steps before and after a change of room that `slowest` leaves at their own pace"
     )
     reversed: Fraction = Field(0.0, description="augmentation: chance of a window to be played backwards")
     class_weights: Literal["none", "balanced"] = Field(
@@ -226,6 +230,10 @@ class MdcsaModel(Neural):
     )
     hall: list[str] = Field([], description="rooms that a second, binary head tells from the others; none, no head")
     hall_weight: Positive = Field(1.0, description="of the binary head's loss, beside the CRF's")
+    decide: Literal["viterbi", "marginal"] = Field(
+        "viterbi",
+        description="the answer of a window: where its likeliest path ends, or the room that is likeliest at its end",
+    )
 
     @field_validator("modalities")
     @classmethod
@@ -417,6 +425,8 @@ class Config(Strict):
             if not isinstance(self.models[export.model], MdcsaModel | MambaModel):
                 family = self.models[export.model].family
                 raise ValueError(f"exports.{i}.model: {export.model!r} is of family {family}; mdcsa and mamba export")
+            if getattr(self.models[export.model], "decide", "viterbi") != "viterbi":
+                raise ValueError(f"exports.{i}.model: {export.model!r} decides by marginals; what is exported by paths")
             if "int8-aware" in export.kinds and not isinstance(self.models[export.model], MdcsaModel):
                 raise ValueError(f"exports.{i}.kinds: int8-aware trains on windows; {export.model!r} runs on streams")
         exported = {(e.model, kind) for e in self.exports for kind in e.kinds}

@@ -123,11 +123,13 @@ class MDCSA(Network):
         modalities: Sequence[str] = ("rssi", "acc"),
         hall: Sequence[int] = (),
         hall_weight: float = 1.0,
+        decide: str = "viterbi",
     ):
         """modalities: `rssi`, `acc` or both, in this order; without accelerometer columns it is RSSI alone.
 
         hall: the rooms that a second, binary head tells from all others, at every step; its cross-entropy enters
         what training minimises with `hall_weight`. None, no such head.
+        decide: what the answer at the last step is, see `last_room`.
         Raises InputError: no modality is left.
         """
         super().__init__()
@@ -146,6 +148,7 @@ class MDCSA(Network):
         self.crf = CRF(n_rooms)
         self.hall = nn.Linear(d, 1) if hall else None
         self.hall_weight = hall_weight
+        self.decide = decide
         is_hall = torch.zeros(n_rooms)
         is_hall[list(hall)] = 1
         self.register_buffer("is_hall", is_hall, persistent=False)  # configuration, not a weight
@@ -178,3 +181,15 @@ class MDCSA(Network):
     def decode(self, scores: torch.Tensor) -> torch.Tensor:
         """The most likely path: scores [B, T, R] -> [B, T]."""
         return self.crf.viterbi(scores)
+
+    def last_room(self, scores: torch.Tensor) -> torch.Tensor:
+        """The answer of a window: scores [B, T, R] -> [B] int64.
+
+        `viterbi`: where the likeliest path ends, which is what the exported model answers. `marginal`: the room that is
+        likeliest at the last step, whatever path leads there. It errs the least often of all answers to this one
+        question, as the path does of all answers to the other (Rabiner, "A tutorial on hidden Markov models", 1989,
+        section III-B).
+        """
+        if self.decide == "viterbi":
+            return super().last_room(scores)
+        return self.crf.chain(scores).log_last_marginal().argmax(-1)

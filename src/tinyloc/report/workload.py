@@ -199,6 +199,7 @@ def _macs(model: str, n_ap: int, n_acc: int, n_rooms: int, length: int) -> int:
 
 def _like(model: Model, kind: str = "") -> tuple[str, str, str]:
     settings = model.architecture if isinstance(model, Neural) else model.model_dump(exclude={"family"})
+    settings.pop("decide", None)  # either answer is a moment's work beside the network's
     return model.family, json.dumps(settings, sort_keys=True), kind
 
 

@@ -142,7 +142,7 @@ class Training(Strict):
     )
     choose: Literal["accuracy", "loss", "last"] = Field(
         "accuracy",
-        description="what decides, on the validation windows, which epoch is kept; last: the last one, whatever they say",
+        description="what decides, on the validation windows, which epoch is kept; last: the last one in any case",
     )
     lookahead_k: PositiveInt = 5
     lookahead_alpha: Fraction = 0.5
@@ -168,6 +168,9 @@ class Training(Strict):
         0, description="steps before and after a change of room that `slowest` leaves at their own pace"
     )
     reversed: Fraction = Field(0.0, description="augmentation: chance of a window to be played backwards")
+    last_step: NotNegative = Field(
+        0.0, description="weight of the loss at the last step alone, where testing asks, beside that of all steps"
+    )
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="of rooms in the training loss; balanced: inverse to their share of the training steps"
     )
@@ -230,6 +233,9 @@ class MdcsaModel(Neural):
     )
     hall: list[str] = Field([], description="rooms that a second, binary head tells from the others; none, no head")
     hall_weight: Positive = Field(1.0, description="of the binary head's loss, beside the CRF's")
+    rssi_bins: Annotated[int, Field(ge=0)] = Field(
+        0, description="pieces in which the level of a gateway is told, and silence apart; 0: as one number"
+    )
     decide: Literal["viterbi", "marginal"] = Field(
         "viterbi",
         description="the answer of a window: where its likeliest path ends, or the room that is likeliest at its end",
@@ -427,6 +433,10 @@ class Config(Strict):
                 raise ValueError(f"exports.{i}.model: {export.model!r} is of family {family}; mdcsa and mamba export")
             if getattr(self.models[export.model], "decide", "viterbi") != "viterbi":
                 raise ValueError(f"exports.{i}.model: {export.model!r} decides by marginals; what is exported by paths")
+            if getattr(self.models[export.model], "rssi_bins", 0):
+                raise ValueError(
+                    f"exports.{i}.model: {export.model!r} has rssi_bins, which no export computes; remove it"
+                )
             if "int8-aware" in export.kinds and not isinstance(self.models[export.model], MdcsaModel):
                 raise ValueError(f"exports.{i}.kinds: int8-aware trains on windows; {export.model!r} runs on streams")
         exported = {(e.model, kind) for e in self.exports for kind in e.kinds}

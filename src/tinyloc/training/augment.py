@@ -21,7 +21,9 @@ Windows = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 def augmented(rssi: torch.Tensor, acc: torch.Tensor, room: torch.Tensor, training: Training) -> Windows:
     """A batch of windows, scaled, with the changes of `training`; random numbers are those of torch's CPU generator."""
     if training.slowest > 1 or training.reversed:
-        order, turned = (of.to(room.device) for of in played(room, training.slowest, training.reversed, training.unslowed))
+        order, turned = (
+            of.to(room.device) for of in played(room, training.slowest, training.reversed, training.unslowed)
+        )
         rssi, acc = taken(rssi, order), taken(acc, order)
         # a step's room is the one at its end (`data.features`), which backwards is the one where it began
         room = taken(room, (order - turned.long()).clamp(min=0))

@@ -188,6 +188,8 @@ class _Fit:
         with accelerator.mixed_precision(self.device):
             student = answer(self.model, rssi, acc)
         loss = self.model.loss(student.scores, room, self.room_weight)
+        if self.training.last_step:
+            loss = loss + self.training.last_step * self.model.last_step_loss(student.scores, room, self.room_weight)
         loss = loss + self.model.auxiliary_loss(student.hidden, room)
         return self.teaching.mix(loss, student, rows) if self.teaching else loss
 

@@ -324,6 +324,20 @@ class HmmModel(Classical):
     bins: PositiveInt = Field(10, description="of a histogram, beside silence")
 
 
+class EnsembleModel(Strict):
+    """Trained models that answer together: the room with the highest mean of their probabilities."""
+
+    family: Literal["ensemble"]
+    members: list[str] = Field(min_length=1)
+    member_seeds: list[int] | None = Field(
+        None, min_length=1, description="seeds of every member, all together [default: the ensemble's own]"
+    )
+
+    def runs(self, seed: int) -> list[tuple[str, int]]:
+        """The trained members (model, seed) of the ensemble of this seed."""
+        return [(member, s) for member in self.members for s in self.member_seeds or [seed]]
+
+
 Model = Annotated[
     MdcsaModel
     | MambaModel
@@ -334,7 +348,8 @@ Model = Annotated[
     | ForestModel
     | BoostingModel
     | NeighboursModel
-    | HmmModel,
+    | HmmModel
+    | EnsembleModel,
     Field(discriminator="family"),
 ]
 
@@ -401,6 +416,9 @@ class Config(Strict):
     @model_validator(mode="after")
     def names_exist(self) -> "Config":
         for name, model in self.models.items():
+            for member in getattr(model, "members", ()):
+                if not isinstance(self.models.get(member), Neural):
+                    raise ValueError(f"models.{name}.members: no neural model is called {member!r}")
             distillation = getattr(model, "distillation", None)
             for teacher in distillation.teachers if distillation else ():
                 if not isinstance(self.models.get(teacher), Neural):
@@ -425,6 +443,8 @@ class Config(Strict):
         for name in self.robustness.models if self.robustness else ():
             if name not in self.models:
                 raise ValueError(f"robustness.models: no model is called {name!r}")
+            if isinstance(self.models[name], EnsembleModel):
+                raise ValueError(f"robustness.models: {name!r} is an ensemble; name its members")
         for i, export in enumerate(self.exports):
             if not isinstance(self.models.get(export.model), Neural):
                 raise ValueError(f"exports.{i}.model: no neural model is called {export.model!r}")

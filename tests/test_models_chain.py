@@ -116,3 +116,12 @@ def test_weights_lift_the_rare_room_of_a_crf_to_the_weighted_frequencies():
 
     optimiser.step(closure)
     torch.testing.assert_close(crf.marginals(scores)[0, 0], torch.full((2,), 0.5).double(), atol=1e-3, rtol=0)
+
+
+@by_case
+def test_the_last_marginal_is_that_of_all_paths_that_end_in_a_room(case):
+    chain = make(case)
+    expected = torch.zeros_like(chain.scores[:, -1])
+    for path, p in probabilities(chain).items():
+        expected[:, path[-1]] += p
+    torch.testing.assert_close(chain.log_last_marginal().exp(), expected)

@@ -4,12 +4,13 @@ import math
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch.nn import functional as F
 from toy_rooms import windows
 
-from tinyloc.config import MdcsaModel, Training
+from tinyloc.config import Config, MdcsaModel, Training
 from tinyloc.errors import InputError
-from tinyloc.models.mdcsa import MDCSA, CausalConv1d, GatedResidualNetwork, attend, sinusoidal_code
+from tinyloc.models.mdcsa import MDCSA, CausalConv1d, GatedResidualNetwork, attend, piecewise, sinusoidal_code
 from tinyloc.models.registry import build
 from tinyloc.training.fit import Batches, fit
 
@@ -158,3 +159,64 @@ def test_hall_head_learns_in_a_fit():
 def test_hall_that_the_data_do_not_have_is_named():
     with pytest.raises(InputError, match=r"hall \['landing'\]: the data has no such room; it has attic, cellar"):
         build(MdcsaModel(family="mdcsa", d=8, hall=["landing"]), 2, 6, 2, seed=0, rooms=["attic", "cellar"])
+
+
+def test_the_likeliest_last_room_need_not_end_the_likeliest_path():
+    """Two rooms, two steps: the best path ends in room 0, but two good ones end in room 1."""
+    by_path, by_marginal = make(n_rooms=2), make(n_rooms=2, decide="marginal")
+    for model in (by_path, by_marginal):
+        torch.nn.init.zeros_(model.crf.start)
+        torch.nn.init.zeros_(model.crf.end)
+        model.crf.transition.data = torch.tensor([[0.4, 0.3], [0.1, 0.2]]).log()
+    scores = torch.zeros(1, 2, 2)
+    assert by_path.last_room(scores).tolist() == [0] == by_path.decode(scores)[:, -1].tolist()
+    # 0.4 + 0.1 against 0.3 + 0.2 is even, and the scores of the last step decide
+    scores[0, 1, 1] = 0.1
+    assert by_path.last_room(scores).tolist() == [0] and by_marginal.last_room(scores).tolist() == [1]
+    assert by_marginal.decode(scores).equal(by_path.decode(scores)), "the path itself is the same"
+
+
+@pytest.mark.parametrize(
+    ("key", "said"), [({"decide": "marginal"}, "decides by marginals"), ({"rssi_bins": 4}, "has rssi_bins")]
+)
+def test_what_no_export_computes_is_refused(key, said):
+    config = {
+        "name": "x",
+        "seeds": [0],
+        "datasets": {"house": {"kind": "house"}},
+        "models": {"m": {"family": "mdcsa", **key}},
+        "exports": [{"model": "m", "kinds": ["float32"]}],
+    }
+    with pytest.raises(ValidationError, match=rf"exports\.0\.model: 'm' {said}"):
+        Config.model_validate(config)
+
+
+def test_levels_in_pieces():
+    told = piecewise(torch.tensor([[0.0, 0.1, 0.75, 1.3]]), 2)
+    assert told.shape == (1, 12)
+    assert told[0, :8].reshape(4, 2).tolist() == [[0, 0], [pytest.approx(0.2), 0], [1, 0.5], [1, 1]]
+    assert told[0, 8:].tolist() == [0, 1, 1, 1], "heard or silent"
+
+
+def test_a_linear_layer_on_pieces_can_be_any_histogram_at_the_edges_of_its_bins():
+    """What it is for: a per-bin log likelihood, which no straight line of the level is."""
+    bins, table = 5, torch.tensor([-3.0, 1.0, -2.0, 4.0, 0.5, -1.0])
+    weight = torch.cat([table[1:] - table[:-1], torch.zeros(1)])
+    edges = torch.arange(bins + 1)[:, None] / bins
+    torch.testing.assert_close(table[0] + piecewise(edges, bins) @ weight, table)
+
+
+def test_the_network_sees_pieces():
+    rssi, acc = inputs()
+    model = make(rssi_bins=3)
+    assert model.embed_rssi.dense.in_features == 4 * 4 and model(rssi, acc).shape == (5, 20, 3)
+
+
+def test_the_loss_at_the_last_step_has_the_gradient_of_the_marginal():
+    model = make(n_rooms=3)
+    scores = torch.randn(4, 6, 3, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    room = torch.randint(3, (4, 6), generator=torch.Generator().manual_seed(3))
+    expected = -model.crf.log_marginals(scores)[torch.arange(4), -1, room[:, -1]].mean()
+    found = model.last_step_loss(scores, room)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(loss, scores)[0] for loss in (found, expected)))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tinyloc.config import Training
 from tinyloc.data.features import ACC_NAMES
-from tinyloc.training.augment import augmented, heard_alone, played
+from tinyloc.training.augment import augmented, heard_alone, near_change, played
 
 B, T, N_AP, N_ACC = 400, 20, 3, 2
 
@@ -29,7 +29,7 @@ def changed(**changes):
 @given(n_steps=st.integers(1, 30), slowest=st.floats(1, 40), backwards=st.booleans(), seed=st.integers(0, 99))
 def test_a_window_is_slowed_and_never_torn(n_steps, slowest, backwards, seed):
     torch.manual_seed(seed)
-    order, turned = played(50, n_steps, slowest, float(backwards))
+    order, turned = played(torch.zeros(50, n_steps).long(), slowest, float(backwards))
     assert turned.all() == backwards
     assert order.min() >= 0 and order.max() < n_steps
     forwards = order.flip(1) if backwards else order
@@ -41,13 +41,27 @@ def test_a_window_is_slowed_and_never_torn(n_steps, slowest, backwards, seed):
 
 def test_paces_reach_from_the_walks_own_to_the_slowest_and_any_part_of_a_window_is_played():
     torch.manual_seed(0)
-    order, _ = played(2000, T, 4.0, 0.0)
+    order, _ = played(torch.zeros(2000, T).long(), 4.0, 0.0)
     length = order[:, -1] - order[:, 0] + 1
     assert length.min() == T // 4 and length.max() >= T - 1
     shortest = order[length <= T // 4 + 1]
     assert shortest.min() == 0 and shortest.max() == T - 1
     # log-uniform: as often slowed by less than a half as by more, which half is 2 of 1 … 4
     assert (length > T / 2).double().mean().item() == pytest.approx(0.5, abs=0.06)
+
+
+def test_doors_are_passed_at_the_walks_own_pace():
+    room = torch.zeros(2000, T).long()
+    room[:, 8:] = 1
+    near = near_change(room, 2)
+    assert near[0].nonzero().flatten().tolist() == [6, 7, 8, 9]
+    torch.manual_seed(0)
+    order, _ = played(room, 4.0, 0.0, unslowed=2)
+    held = torch.stack([(order == step).sum(1) for step in range(T)], 1)
+    assert (held[:, 6:10] <= 1).all() and (held[:, 1:6].amax(1) > 1).double().mean() > 0.5
+    assert not near_change(room, 0).any() and not near_change(torch.zeros(3, T), 2).any()
+    assert near_change(torch.tensor([[0, 1, 2]]), 1).tolist() == [[True, True, True]]
+    assert near_change(torch.tensor([[0, 1, 1, 1]]), 2).tolist() == [[True, True, True, False]]
 
 
 def test_what_is_seen_and_the_room_stay_together():

@@ -1,10 +1,14 @@
-"""Several teachers of one student, from the configuration to the stage that trains them."""
+"""Several teachers of one student, and models that answer together: from the configuration to the stage."""
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from tinyloc.config import Config, Distillation
+from tinyloc.report.results import predictions
 from tinyloc.study import Study
+from tinyloc.training.ensemble import together
+from tinyloc.training.predictions import Predictions, read_predictions
 
 BRIEF = {"family": "mdcsa", "d": 4, "kernels": [2], "training": {"epochs": 1, "batch": 64}}
 HOUSE = {"kind": "house", "fingerprint_minutes": 2, "fingerprint_walks": 1, "living_minutes": 1, "living_recordings": 1}
@@ -51,3 +55,53 @@ def test_a_study_trains_all_teachers_of_a_student_first(tmp_path):
     assert trained == {("one", "seed1"), ("one", "seed2"), ("two", "seed1"), ("two", "seed2"), ("student", "seed5")}
     written = (folder / "config.json").stat().st_mtime_ns
     assert study.fit("house", "student", 5) == folder and (folder / "config.json").stat().st_mtime_ns == written
+
+
+# ── answering together ───────────────────────────────────────────────────────────────────────────
+def answers(probability, step=(0, 1)) -> Predictions:
+    probability = np.array(probability, np.float32)
+    return Predictions(
+        recording=np.array(["a"] * len(step)),
+        step=np.array(step),
+        y_true=np.zeros(len(step), int),
+        y_pred=probability.argmax(1),
+        parameters=10,
+        probability=probability,
+        probability_source="softmax",
+    )
+
+
+def test_one_who_is_sure_outvotes_two_who_hardly_lean():
+    sure, leaning = answers([[0.9, 0.1], [0.2, 0.8]]), answers([[0.45, 0.55], [0.4, 0.6]])
+    found = together([sure, leaning, leaning])
+    assert found.y_pred.tolist() == [0, 1] and found.parameters == 30
+    assert found.probability[0] == pytest.approx([0.6, 0.4]) and found.probability_source == "mean of 3 times softmax"
+
+
+def test_members_must_have_answered_the_same_rows():
+    with pytest.raises(ValueError, match="different rows"):
+        together([answers([[1, 0], [1, 0]]), answers([[1, 0], [1, 0]], step=(1, 2))])
+
+
+def test_a_study_trains_the_members_first_and_asks_them_together(tmp_path):
+    models = {"one": BRIEF, "all": {"family": "ensemble", "members": ["one"], "member_seeds": [1, 2]}}
+    raw = {"name": "few", "seeds": [5], "datasets": {"house": HOUSE}, "models": models}
+    study = Study(Config.model_validate(raw), tmp_path, workers=1, progress=False)
+    folder = study.fit("house", "all", 5)
+    members = [read_predictions(study.fit("house", "one", seed) / "predictions.npz")["living"] for seed in (1, 2)]
+    found = predictions(folder)
+    assert found["y_pred"].tolist() == (members[0].probability + members[1].probability).argmax(1).tolist()
+
+
+@pytest.mark.parametrize("members", [["nobody"], ["forest"], ["all"], []])
+def test_members_are_networks_of_the_configuration(members):
+    models = {"one": BRIEF, "forest": {"family": "forest"}, "all": {"family": "ensemble", "members": members}}
+    with pytest.raises(ValidationError, match=r"members"):
+        Config.model_validate({"name": "few", "seeds": [5], "datasets": {"house": HOUSE}, "models": models})
+
+
+def test_an_ensemble_is_not_disturbed_itself():
+    models = {"one": BRIEF, "all": {"family": "ensemble", "members": ["one"]}}
+    raw = {"name": "few", "seeds": [5], "datasets": {"house": HOUSE}, "models": models}
+    with pytest.raises(ValidationError, match=r"robustness\.models: 'all' is an ensemble"):
+        Config.model_validate({**raw, "robustness": {"models": ["all"]}})

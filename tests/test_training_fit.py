@@ -188,3 +188,24 @@ def test_generators_go_on_where_their_states_were_taken():
     first = torch.randn(3)
     accelerator.restore_generators(states, cpu)
     assert torch.randn(3).equal(first)
+
+
+def test_the_last_epoch_is_kept_where_that_is_asked_for():
+    """Validation rooms are the wrong way round: nothing else would keep it, nor go on so long."""
+    upside_down = replace(VALIDATION, room=1 - VALIDATION.room)
+    training = ENOUGH.model_copy(update={"patience": 1, "choose": "last"})
+    history = fit(make(), TRAIN, upside_down, training, seed=0)
+    assert len(history) == ENOUGH.epochs and best(history, "last") is history[-1]
+
+
+def test_the_last_step_is_learnt_where_it_alone_is_labelled_rightly():
+    """All steps but the last say the opposite; a model that sees one step at a time has to choose whom to believe."""
+    room = 1 - TRAIN.room
+    room[:, -1] = TRAIN.room[:, -1]
+    found = {}
+    for weight in (0.0, 20.0):
+        history = fit(
+            make(), replace(TRAIN, room=room), VALIDATION, ENOUGH.model_copy(update={"last_step": weight}), seed=0
+        )
+        found[weight] = history[-1].validation_accuracy
+    assert found[0.0] < 0.5 and found[20.0] > 0.7

@@ -411,6 +411,10 @@ def reference(
     write: Annotated[
         Path | None, typer.Option("--write", help="Keep the scores of this run as references in a folder.")
     ] = None,
+    contest: Annotated[
+        Path | None,
+        typer.Option("--contest", help="Keep the paired tests of the teacher against its rivals in a file."),
+    ] = None,
 ) -> None:
     """Compare the results on disk with the reference run's; exit code 1 where they disagree beyond their intervals."""
     from tinyloc.report import reference as references
@@ -422,6 +426,13 @@ def reference(
     if write:
         for path in references.write(folders, write):
             typer.echo(path)
+    if contest:
+        from tinyloc.report import contest as contests
+        from tinyloc.report import roles
+
+        found = contests.write(folders, contests.contestants(study.config), roles.rivals(study.config), contest)
+        typer.echo(contests.in_words(found))
+    if write or contest:
         return
     table = references.beside(folders, references.read(study.config.name))
     apart = references.disagreements(table)

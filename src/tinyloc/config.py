@@ -143,8 +143,9 @@ class Training(Strict):
     schedule: Literal["constant", "cosine"] = Field(
         "constant", description="of the learning rate; cosine falls to zero over all `epochs`"
     )
-    choose: Literal["accuracy", "loss"] = Field(
-        "accuracy", description="what decides, on the validation windows, which epoch is kept"
+    choose: Literal["accuracy", "loss", "last"] = Field(
+        "accuracy",
+        description="what decides, on the validation windows, which epoch is kept; last: the last one in any case",
     )
     lookahead_k: PositiveInt = 5
     lookahead_alpha: Fraction = 0.5
@@ -166,7 +167,13 @@ class Training(Strict):
     slowest: Annotated[float, Field(ge=1)] = Field(
         1.0, description="augmentation: windows are played up to so many times slower, as people stay longer on a spot"
     )
+    unslowed: Annotated[int, Field(ge=0)] = Field(
+        0, description="steps before and after a change of room that `slowest` leaves at their own pace"
+    )
     reversed: Fraction = Field(0.0, description="augmentation: chance of a window to be played backwards")
+    last_step: NotNegative = Field(
+        0.0, description="weight of the loss at the last step alone, where testing asks, beside that of all steps"
+    )
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="of rooms in the training loss; balanced: inverse to their share of the training steps"
     )
@@ -229,6 +236,13 @@ class MdcsaModel(Neural):
     )
     hall: list[str] = Field([], description="rooms that a second, binary head tells from the others; none, no head")
     hall_weight: Positive = Field(1.0, description="of the binary head's loss, beside the CRF's")
+    rssi_bins: Annotated[int, Field(ge=0)] = Field(
+        0, description="pieces in which the level of a gateway is told, and silence apart; 0: as one number"
+    )
+    decide: Literal["viterbi", "marginal"] = Field(
+        "viterbi",
+        description="the answer of a window: where its likeliest path ends, or the room that is likeliest at its end",
+    )
 
     @field_validator("modalities")
     @classmethod
@@ -313,6 +327,20 @@ class HmmModel(Classical):
     bins: PositiveInt = Field(10, description="of a histogram, beside silence")
 
 
+class EnsembleModel(Strict):
+    """Trained models that answer together: the room with the highest mean of their probabilities."""
+
+    family: Literal["ensemble"]
+    members: list[str] = Field(min_length=1)
+    member_seeds: list[int] | None = Field(
+        None, min_length=1, description="seeds of every member, all together [default: the ensemble's own]"
+    )
+
+    def runs(self, seed: int) -> list[tuple[str, int]]:
+        """The trained members (model, seed) of the ensemble of this seed."""
+        return [(member, s) for member in self.members for s in self.member_seeds or [seed]]
+
+
 Model = Annotated[
     MdcsaModel
     | MambaModel
@@ -323,7 +351,8 @@ Model = Annotated[
     | ForestModel
     | BoostingModel
     | NeighboursModel
-    | HmmModel,
+    | HmmModel
+    | EnsembleModel,
     Field(discriminator="family"),
 ]
 
@@ -393,6 +422,9 @@ class Config(Strict):
     @model_validator(mode="after")
     def names_exist(self) -> "Config":
         for name, model in self.models.items():
+            for member in getattr(model, "members", ()):
+                if not isinstance(self.models.get(member), Neural):
+                    raise ValueError(f"models.{name}.members: no neural model is called {member!r}")
             distillation = getattr(model, "distillation", None)
             for teacher in distillation.teachers if distillation else ():
                 if not isinstance(self.models.get(teacher), Neural):
@@ -420,12 +452,20 @@ class Config(Strict):
         for name in self.robustness.models if self.robustness else ():
             if name not in self.models:
                 raise ValueError(f"robustness.models: no model is called {name!r}")
+            if isinstance(self.models[name], EnsembleModel):
+                raise ValueError(f"robustness.models: {name!r} is an ensemble; name its members")
         for i, export in enumerate(self.exports):
             if not isinstance(self.models.get(export.model), Neural):
                 raise ValueError(f"exports.{i}.model: no neural model is called {export.model!r}")
             if not isinstance(self.models[export.model], MdcsaModel | MambaModel):
                 family = self.models[export.model].family
                 raise ValueError(f"exports.{i}.model: {export.model!r} is of family {family}; mdcsa and mamba export")
+            if getattr(self.models[export.model], "decide", "viterbi") != "viterbi":
+                raise ValueError(f"exports.{i}.model: {export.model!r} decides by marginals; what is exported by paths")
+            if getattr(self.models[export.model], "rssi_bins", 0):
+                raise ValueError(
+                    f"exports.{i}.model: {export.model!r} has rssi_bins, which no export computes; remove it"
+                )
             if "int8-aware" in export.kinds and not isinstance(self.models[export.model], MdcsaModel):
                 raise ValueError(f"exports.{i}.kinds: int8-aware trains on windows; {export.model!r} runs on streams")
         exported = {(e.model, kind) for e in self.exports for kind in e.kinds}

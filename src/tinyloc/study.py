@@ -181,10 +181,12 @@ class Study:
 
     # ── training ─────────────────────────────────────────────────────────────────────────────────
     def fit(self, dataset: str, model: str, seed: int) -> Path:
-        """Train `model` on every fold and score it on the folds' test rows; a distilled one needs its teacher first."""
+        """Train `model` on every fold and score it on the folds' test rows; first its teachers or its members."""
         settings = self._model(model)
-        distillation = getattr(settings, "distillation", None)
-        teachers = [self.fit(dataset, *run) for run in distillation.runs(seed)] if distillation else []
+        needs = (
+            settings if isinstance(settings, configuration.EnsembleModel) else getattr(settings, "distillation", None)
+        )
+        teachers = [self.fit(dataset, *run) for run in needs.runs(seed)] if needs else []
         data = self._prepare(dataset)
         folder = self._folder(dataset, model, seed)
         key = self._fit_key(dataset, model, seed, data, teachers)

@@ -39,6 +39,10 @@ class Chain(NamedTuple):
         log_partition = torch.logsumexp(forward[-1] + self.end, 1)
         return torch.stack(forward, 1) + torch.stack(self._backward(), 1) - log_partition[:, None, None]
 
+    def log_last_marginal(self) -> torch.Tensor:
+        """log p(y_T = r), which needs no way back: [B, R]."""
+        return torch.log_softmax(self._forward()[-1] + self.end, 1)
+
     def moves(self) -> torch.Tensor:
         """How often a path goes from one room to another (or stays) on average: [B, R before, R after], sum T - 1."""
         forward, backward = self._forward(), self._backward()

@@ -75,6 +75,19 @@ class GatedResidualNetwork(nn.Module):
         return self.norm(x + self.dropout(F.glu(self.gate(hidden), -1)))
 
 
+def piecewise(rssi: torch.Tensor, bins: int) -> torch.Tensor:
+    """Levels in pieces: rssi [..., n_ap], scaled -> [..., n_ap (bins + 1)].
+
+    Piece k of a gateway grows from 0 to 1 while its level crosses the k-th part of [0, 1], and one more number says
+    whether it was heard at all. A linear layer on it is any piecewise linear function of every level and may treat
+    silence apart, as a histogram does (Y. Gorishniy et al., "On embeddings for numerical features in tabular deep
+    learning", NeurIPS 2022, section 3.2; here of equal parts). On the level itself it is a straight line, for which
+    silence is the weakest of all levels.
+    """
+    within = rssi[..., None] * bins - torch.arange(bins, device=rssi.device)
+    return torch.cat([within.clamp(0, 1).flatten(-2), (rssi > 0).to(rssi)], -1)
+
+
 class DualConvAttention(nn.Module):
     """DCSA: convolutional self-attention in every modality, then the second, if there is one, gates the first."""
 
@@ -123,11 +136,15 @@ class MDCSA(Network):
         modalities: Sequence[str] = ("rssi", "acc"),
         hall: Sequence[int] = (),
         hall_weight: float = 1.0,
+        rssi_bins: int = 0,
+        decide: str = "viterbi",
     ):
         """modalities: `rssi`, `acc` or both, in this order; without accelerometer columns it is RSSI alone.
 
         hall: the rooms that a second, binary head tells from all others, at every step; its cross-entropy enters
         what training minimises with `hall_weight`. None, no such head.
+        rssi_bins: pieces in which levels are told, see `piecewise`; 0, as they are.
+        decide: what the answer at the last step is, see `last_room`.
         Raises InputError: no modality is left.
         """
         super().__init__()
@@ -135,8 +152,10 @@ class MDCSA(Network):
         self.modalities = tuple(name for name in modalities if columns[name])
         if not self.modalities:
             raise InputError(f"modalities {list(modalities)}: the data has no such columns; add rssi")
+        self.rssi_bins = rssi_bins
+        told = {**columns, "rssi": n_ap * (rssi_bins + 1)}
         for name in self.modalities:
-            self.add_module(f"embed_{name}", Embedding(columns[name], d, dropout))
+            self.add_module(f"embed_{name}", Embedding(told[name], d, dropout))
         self.blocks = nn.ModuleList(DualConvAttention(self.modalities, d, kernel, dropout) for kernel in kernels)
         # a conv1d of kernel K and stride K over K interleaved steps is a dense layer on the K steps side by side
         self.merge = nn.Linear(len(kernels) * d, d)
@@ -146,12 +165,13 @@ class MDCSA(Network):
         self.crf = CRF(n_rooms)
         self.hall = nn.Linear(d, 1) if hall else None
         self.hall_weight = hall_weight
+        self.decide = decide
         is_hall = torch.zeros(n_rooms)
         is_hall[list(hall)] = 1
         self.register_buffer("is_hall", is_hall, persistent=False)  # configuration, not a weight
 
     def features(self, rssi: torch.Tensor, acc: torch.Tensor) -> torch.Tensor:
-        given = {"rssi": rssi, "acc": acc}
+        given = {"rssi": piecewise(rssi, self.rssi_bins) if self.rssi_bins else rssi, "acc": acc}
         embedded = [self.get_submodule(f"embed_{name}")(given[name]) for name in self.modalities]
         n_windows, n_steps, d = embedded[0].shape
         # [B, T, K, d] -> [B, K T, d]: the K views of one step are neighbours
@@ -168,6 +188,12 @@ class MDCSA(Network):
         """The CRF's negative log-likelihood: scores [B, T, R], room [B, T], weight of each room [R] -> nats a step."""
         return self.crf.nll(scores, room, weight)
 
+    def last_step_loss(
+        self, scores: torch.Tensor, room: torch.Tensor, weight: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """-log p(room at the last step), whatever path leads there: scores [B, T, R], room [B, T] -> nats."""
+        return F.nll_loss(self.crf.chain(scores).log_last_marginal(), room[:, -1], weight)
+
     def auxiliary_loss(self, features: torch.Tensor, room: torch.Tensor) -> torch.Tensor | float:
         """The binary head's cross-entropy, where there is that head."""
         if self.hall is None:
@@ -178,3 +204,15 @@ class MDCSA(Network):
     def decode(self, scores: torch.Tensor) -> torch.Tensor:
         """The most likely path: scores [B, T, R] -> [B, T]."""
         return self.crf.viterbi(scores)
+
+    def last_room(self, scores: torch.Tensor) -> torch.Tensor:
+        """The answer of a window: scores [B, T, R] -> [B] int64.
+
+        `viterbi`: where the likeliest path ends, which is what the exported model answers. `marginal`: the room that is
+        likeliest at the last step, whatever path leads there. It errs the least often of all answers to this one
+        question, as the path does of all answers to the other (Rabiner, "A tutorial on hidden Markov models", 1989,
+        section III-B).
+        """
+        if self.decide == "viterbi":
+            return super().last_room(scores)
+        return self.crf.chain(scores).log_last_marginal().argmax(-1)

@@ -30,6 +30,12 @@ class Network(nn.Module):
         """How far the scores [B, T, R] are from the true rooms [B, T], each weighted [R]: nats a step."""
         return F.cross_entropy(scores.flatten(0, 1), room.flatten(), weight)
 
+    def last_step_loss(
+        self, scores: torch.Tensor, room: torch.Tensor, weight: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """The loss at the last step alone, which no later step helps: scores [B, T, R], room [B, T] -> nats."""
+        return F.cross_entropy(scores[:, -1], room[:, -1], weight)
+
     def auxiliary_loss(self, features: torch.Tensor, room: torch.Tensor) -> torch.Tensor | float:
         """What training minimises besides, from features [B, T, d] and true rooms [B, T]: nats a step."""
         return 0.0
@@ -43,3 +49,7 @@ class Network(nn.Module):
     def decode(self, scores: torch.Tensor) -> torch.Tensor:
         """The room of every step: scores [B, T, R] -> [B, T] int64."""
         return scores.argmax(-1)
+
+    def last_room(self, scores: torch.Tensor) -> torch.Tensor:
+        """The room at the last step, which is what testing asks for: scores [B, T, R] -> [B] int64."""
+        return self.decode(scores)[:, -1]

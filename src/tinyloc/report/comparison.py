@@ -69,7 +69,10 @@ def compare(folders: Iterable[Path], entry: str, against: str) -> Comparison:
 
 
 def pairs(
-    folders: Iterable[Path], entry: str | None = None, together: Mapping[str, Sequence[str]] | None = None
+    folders: Iterable[Path],
+    entry: str | None = None,
+    together: Mapping[str, Sequence[str]] | None = None,
+    one_family: bool = False,
 ) -> pd.DataFrame:
     """Every pair of entries on every data set, tested: a row each with the columns PAIRS.
 
@@ -79,19 +82,23 @@ def pairs(
     entry: compare this one alone with every other; fewer questions leave each of them more power.
     together: more rows under these names, for several data sets as one question; their units are all resampled, each
     in its own data set.
+    one_family: Holm's correction is for all rows, for a claim about all the data sets.
     Raises InputError: two entries were not scored on the same units and seeds.
     """
     by_key = {key: units_of(seeds) for key, seeds in group(folders).items()}
     questions = {dataset: (dataset,) for dataset in dict.fromkeys(d for d, _ in by_key)} | dict(together or {})
     tables = [_tested(name, by_key, datasets, entry) for name, datasets in questions.items()]
     found = [table for table in tables if len(table)]
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=PAIRS)
+    if not found:
+        return pd.DataFrame(columns=PAIRS)
+    families = [pd.concat(found, ignore_index=True)] if one_family else found
+    return pd.concat([_corrected(family) for family in families], ignore_index=True)
 
 
 def _tested(
     name: str, by_key: Mapping[tuple[str, str], statistics.Units], datasets: Sequence[str], only: str | None
 ) -> pd.DataFrame:
-    """The pairs of entries that are in all of `datasets`, as one family of tests."""
+    """The pairs of entries that are in all of `datasets`, tested and not corrected."""
     entries = [e for d, e in by_key if d == datasets[0] and all((other, e) in by_key for other in datasets)]
     rows = []
     for entry, other in combinations(entries, 2) if only is None else ((only, e) for e in entries):
@@ -101,14 +108,14 @@ def _tested(
             _require_pairs(dataset, entry, by_key[dataset, entry], other, by_key[dataset, other])
         found = paired.compare([by_key[d, entry] for d in datasets], [by_key[d, other] for d in datasets])
         rows.append({"dataset": name, "entry": entry, "against": other, **vars(found), "p_least": found.p_least})
-    table = pd.DataFrame(rows)
-    if len(table):
-        table["p_holm"] = paired.holm(table["p"])
-        table["p_equivalent"] = paired.holm(table["p_equivalent"])
-        judged = zip(table["difference"], table["p_holm"], table["p_equivalent"], strict=True)
-        table["verdict"] = [paired.verdict(*row) for row in judged]
-        table = table[list(PAIRS)]
-    return table
+    return pd.DataFrame(rows)
+
+
+def _corrected(tests: pd.DataFrame) -> pd.DataFrame:
+    """One family of tests, with what its corrected p-values allow to say."""
+    table = tests.assign(p_holm=paired.holm(tests["p"]), p_equivalent=paired.holm(tests["p_equivalent"]))
+    judged = zip(table["difference"], table["p_holm"], table["p_equivalent"], strict=True)
+    return table.assign(verdict=[paired.verdict(*row) for row in judged])[list(PAIRS)]
 
 
 def not_worse(folders: Iterable[Path], questions: Sequence[tuple[str, str]]) -> pd.DataFrame:

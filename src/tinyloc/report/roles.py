@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tinyloc.config import Config, ForestModel, MambaModel, MdcsaModel, Model
+from tinyloc.config import Config, EnsembleModel, ForestModel, MambaModel, MdcsaModel, Model
 from tinyloc.errors import InputError
 
 
@@ -61,7 +61,9 @@ def of(config: Config) -> Roles:
 
 
 def _is_other(model: Model) -> bool:
-    return not isinstance(model, MdcsaModel | MambaModel) and getattr(model, "distillation", None) is None
+    return (
+        not isinstance(model, MdcsaModel | MambaModel | EnsembleModel) and getattr(model, "distillation", None) is None
+    )
 
 
 def stream(config: Config) -> tuple[str, str]:

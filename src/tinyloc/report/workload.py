@@ -199,6 +199,9 @@ def _macs(model: str, n_ap: int, n_acc: int, n_rooms: int, length: int) -> int:
 
 def _like(model: Model, kind: str = "") -> tuple[str, str, str]:
     settings = model.architecture if isinstance(model, Neural) else model.model_dump(exclude={"family"})
+    settings.pop("decide", None)  # either answer is a moment's work beside the network's
+    if not settings.get("rssi_bins"):
+        settings.pop("rssi_bins", None)  # rates that were measured before there was the key say nothing of it
     return model.family, json.dumps(settings, sort_keys=True), kind
 
 

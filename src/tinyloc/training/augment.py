@@ -9,6 +9,7 @@ silence, and what a change pushes below it falls silent.
 """
 
 import torch
+from torch.nn import functional as F
 
 from tinyloc.config import Training
 from tinyloc.data.features import ACC_NAMES
@@ -20,7 +21,9 @@ Windows = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 def augmented(rssi: torch.Tensor, acc: torch.Tensor, room: torch.Tensor, training: Training) -> Windows:
     """A batch of windows, scaled, with the changes of `training`; random numbers are those of torch's CPU generator."""
     if training.slowest > 1 or training.reversed:
-        order, turned = (of.to(room.device) for of in played(*room.shape, training.slowest, training.reversed))
+        order, turned = (
+            of.to(room.device) for of in played(room, training.slowest, training.reversed, training.unslowed)
+        )
         rssi, acc = taken(rssi, order), taken(acc, order)
         # a step's room is the one at its end (`data.features`), which backwards is the one where it began
         room = taken(room, (order - turned.long()).clamp(min=0))
@@ -35,19 +38,35 @@ def augmented(rssi: torch.Tensor, acc: torch.Tensor, room: torch.Tensor, trainin
     return rssi, acc, room
 
 
-def played(n_windows: int, n_steps: int, slowest: float, backwards: float) -> tuple[torch.Tensor, torch.Tensor]:
+def played(
+    room: torch.Tensor, slowest: float, backwards: float, unslowed: int = 0
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Which step of each window is played at each moment [B, T] int64, and whether that is backwards [B, 1] bool.
 
-    A window is slowed by a factor between 1 and `slowest`, log-uniformly: a part of it, wherever it lies, then fills
-    the window, and its steps are held (time warping: T. T. Um et al., "Data augmentation of wearable sensor data for
-    Parkinson's disease monitoring using convolutional neural networks", 2017; here at one pace a window, so that stays
-    grow and nothing is sped up beyond what was walked). With the chance `backwards` it is played from its end.
+    room: [B, T] int64. A window is slowed by a factor between 1 and `slowest`, log-uniformly: a part of it, wherever it
+    lies, then fills the window, and its steps are held (time warping: T. T. Um et al., "Data augmentation of wearable
+    sensor data for Parkinson's disease monitoring using convolutional neural networks", 2017; here stays grow and
+    nothing is sped up beyond what was walked). The `unslowed` steps before and after each change of room keep their
+    pace: people stay longer than on the walk, but go through doors as fast. With the chance `backwards` it is played
+    from its end.
     """
-    pace = slowest ** -torch.rand(n_windows, 1)
-    begin = torch.rand(n_windows, 1) * n_steps * (1 - pace)
-    order = (begin + pace * torch.arange(n_steps)).long().clamp(max=n_steps - 1)  # rounding may reach the end itself
+    n_windows, n_steps = room.shape
+    slow = slowest ** torch.rand(n_windows, 1, dtype=torch.float64)
+    lasts = torch.where(near_change(room.cpu(), unslowed), 1.0, slow)
+    until = lasts.cumsum(1)
+    begin = torch.rand(n_windows, 1, dtype=torch.float64) * (until[:, -1:] - n_steps)
+    order = torch.searchsorted(until, begin + torch.arange(n_steps), right=True)
+    order = order.clamp(max=n_steps - 1)  # rounding may reach the end itself
     turned = torch.rand(n_windows, 1) < backwards
     return torch.where(turned, order.flip(1), order), turned
+
+
+def near_change(room: torch.Tensor, n: int) -> torch.Tensor:
+    """Whether a step is one of the last `n` in a room or of the first `n` in the next: room [B, T] -> [B, T] bool."""
+    if n == 0:
+        return torch.zeros(room.shape, dtype=torch.bool)
+    entered = F.pad(room[:, 1:] != room[:, :-1], (1, 0))
+    return F.pad(entered, (n - 1, n)).unfold(1, 2 * n, 1).any(-1)
 
 
 def taken(values: torch.Tensor, order: torch.Tensor) -> torch.Tensor:

@@ -22,9 +22,9 @@ def predict_steps(
 ) -> Predictions:
     """Rooms at the last step of every test window of `steps` (unscaled).
 
-    MDCSA sees the window alone and answers with the last state of its Viterbi path. A causal network runs along the
-    whole recording, its state reset where a segment begins, and is asked at the same steps; with `reset` it begins
-    anew at the first step of every window, and sees no more than that either.
+    MDCSA sees the window alone and answers with the last state of its Viterbi path, or as its `decide` says. A causal
+    network runs along the whole recording, its state reset where a segment begins, and is asked at the same steps;
+    with `reset` it begins anew at the first step of every window, and sees no more than that either.
     The probability of a room is the marginal of the CRF at the last step where there is one, or else the softmax.
     Raises InputError: no segment is as long as a window.
     """
@@ -56,7 +56,7 @@ def _windowed(trained: Trained, asked: Windows) -> tuple[np.ndarray, np.ndarray,
     """Scores [N, R], rooms [N] and probabilities [N, R] at the windows' last steps."""
     scaled = trained.scaler.transform(asked)
     scores = all_scores(trained.model, torch.from_numpy(scaled.rssi), torch.from_numpy(scaled.acc))
-    room = trained.model.decode(scores)[:, -1]
+    room = trained.model.last_room(scores)
     last, crf = scores[:, -1], _crf(trained.model)
     probability = crf.marginals(scores)[:, -1] if crf else last.softmax(-1)
     return last.numpy(), room.numpy(), probability.numpy()

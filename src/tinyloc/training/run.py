@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from tinyloc import config
-from tinyloc.config import CausalNeural, Classical, Neural
+from tinyloc.config import CausalNeural, Classical, EnsembleModel, Neural
 from tinyloc.data.splits import Fold
 from tinyloc.data.windows import Scaler, Windows, cut
 from tinyloc.errors import InputError
@@ -18,6 +18,7 @@ from tinyloc.models.network import Network
 from tinyloc.training import checkpoint
 from tinyloc.training.checkpoint import Trained
 from tinyloc.training.distil import Teaching, all_answers
+from tinyloc.training.ensemble import together
 from tinyloc.training.fit import Batches, Epoch, best, fit
 from tinyloc.training.predict import predict_steps
 from tinyloc.training.predictions import Predictions, read_notes, read_predictions, write_predictions
@@ -44,7 +45,8 @@ def train_fold(
     `making` (anything that decides the weights, in words) is read and not fitted again; one that was half trained
     is continued.
     features: what made the steps of the fold; the checkpoint keeps them for whoever has packets.
-    teachers: model.pt of the same fold, of every run that the model's `distillation` names.
+    teachers: model.pt of the same fold, of every run that the model's `distillation` names, or of every member of an
+    ensemble, whose predictions lie beside it.
     Raises InputError: a segment is too short for the windows, or the teacher is missing.
     """
     done = out / "predictions.npz"
@@ -52,6 +54,8 @@ def train_fold(
         return read_predictions(done)[fold.name]
     if isinstance(model, Neural):
         rows = _network(model, fold, windows, features, gateways, rooms, seed, out, teachers, making, progress)
+    elif isinstance(model, EnsembleModel):
+        rows = together([read_predictions(path.with_name(done.name))[fold.name] for path in teachers])
     else:
         rows = _baseline(model, fold, windows, gateways, rooms, seed)
     write_predictions(done, {fold.name: rows}, making=making)

@@ -1,0 +1,94 @@
+"""Some entries against their rivals on every data set of a profile: what the reference run's paired tests found.
+
+References keep scores and no predictions, so whoever reads them cannot pair two entries row by row. The tests are
+therefore made where the predictions are, and kept: `reference/contests/<profile>.json`. A claim about all data sets is
+one family: Holm's correction is for all tests of an entry.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from tinyloc.config import Config, EnsembleModel
+from tinyloc.errors import InputError
+from tinyloc.evaluation.paired import BETTER, WORSE
+from tinyloc.files import read_json, shipped, write_json
+from tinyloc.report import comparison, results, roles
+from tinyloc.report.numbers import points
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Contest:
+    """tests: as `comparison.pairs` gives it, all pairs of an entry one family. seeds: of every entry."""
+
+    tests: pd.DataFrame
+    seeds: tuple[int, ...]
+    commits: tuple[str, ...]
+
+
+def contestants(config: Config) -> list[str]:
+    """The teacher, and the ensembles that have it as a member."""
+    teacher = roles.teacher(config)
+    ensembles = [n for n, m in config.models.items() if isinstance(m, EnsembleModel) and teacher in m.members]
+    return [teacher, *ensembles]
+
+
+def write(folders: Iterable[Path], entries: Sequence[str], rivals: Sequence[str], path: Path) -> Contest:
+    """Test each of `entries` against all `rivals` wherever there are results of both, and keep it.
+
+    Raises InputError: a pair was not scored on the same units and seeds, or nothing can be paired.
+    """
+    folders = list(folders)
+    tests = []
+    for entry in entries:
+        asked = [folder for folder in folders if results.Key.of(folder).entry in {entry, *rivals}]
+        tests.append(comparison.pairs(asked, entry=entry, one_family=True))
+    table = pd.concat(tests, ignore_index=True)
+    if table.empty:
+        raise InputError(f"no results of {', '.join(entries)} beside any of {', '.join(rivals)}; compute them first")
+    used = [folder for folder in folders if results.Key.of(folder).entry in {*entries, *rivals}]
+    commits = {read_json(folder / "config.json")["provenance"]["commit"] for folder in used}
+    found = Contest(table, tuple(sorted({results.Key.of(folder).seed for folder in used})), tuple(sorted(commits)))
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    write_json(path, {"format": FORMAT, "seeds": found.seeds, "commits": found.commits, "tests": rows})
+    return found
+
+
+def read(profile: str) -> Contest:
+    """The contest of a profile's reference run. Raises InputError: none was kept, or it is of another format."""
+    path = shipped("reference") / "contests" / f"{profile}.json"
+    if not path.is_file():
+        raise InputError(f"{path}: no such contest; keep one with `tinyloc reference --config {profile} --contest`")
+    kept = read_json(path)
+    if kept.get("format") != FORMAT:
+        raise InputError(f"{path}: format {kept.get('format')!r}, but this version reads {FORMAT}; take the file again")
+    tests = pd.DataFrame(kept["tests"])
+    numbers = [name for name in comparison.PAIRS if name not in {"dataset", "entry", "against", "verdict"}]
+    return Contest(tests.astype(dict.fromkeys(numbers, float)), tuple(kept["seeds"]), tuple(kept["commits"]))
+
+
+def in_words(contest: Contest) -> str:
+    """Markdown: on how many data sets each entry is better than all its rivals, and every pair of which it is not."""
+    return "\n".join(_said(entry, tests) for entry, tests in contest.tests.groupby("entry", sort=False))
+
+
+def _said(entry: str, tests: pd.DataFrame) -> str:
+    rivals, datasets = list(dict.fromkeys(tests["against"])), list(dict.fromkeys(tests["dataset"]))
+    won = [name for name in datasets if (tests.loc[tests["dataset"] == name, "verdict"] == BETTER).all()]
+    where = f" ({', '.join(won)})" if 0 < len(won) < len(datasets) else ""
+    line = (
+        f"- **{entry}** is better than each of {', '.join(rivals)} in **{len(won)} of {len(datasets)}** "
+        f"data sets{where}, with Holm's correction for {len(tests)} tests."
+    )
+    open_ = [_open(row) for _, row in tests[tests["verdict"] != BETTER].iterrows()]
+    return f"{line} Otherwise: {'; '.join(open_)}." if open_ else line
+
+
+def _open(row: pd.Series) -> str:
+    interval = f"{points(row['difference'])} points, {points(row['low'])} to {points(row['high'])}"
+    verdict = f"**{row['verdict']}**" if row["verdict"] == WORSE else row["verdict"]
+    return f"{row['dataset']} against {row['against']}: {verdict} ({interval}; p = {row['p_holm']:.3f})"

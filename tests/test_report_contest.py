@@ -1,0 +1,111 @@
+"""The contest of the teacher with its rivals: one family of tests, kept, and sentences that the tests decide."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import report_tree
+
+from tinyloc import config
+from tinyloc.errors import InputError
+from tinyloc.evaluation.paired import holm, verdict
+from tinyloc.files import REPOSITORY
+from tinyloc.report import contest, reference, roles
+
+RIVALS = ["forest", "hmm"]
+RIGHT = {
+    ("north", "teacher"): 0.95,
+    ("north", "forest"): 0.5,
+    ("north", "hmm"): 0.6,
+    ("south", "teacher"): 0.9,
+    ("south", "forest"): 0.5,
+    ("south", "hmm"): 0.9,  # the very same answers
+}
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A teacher far above two rivals in the north, and level with one of them in the south."""
+    monkeypatch.setattr(contest, "shipped", lambda folder: tmp_path / folder)
+    monkeypatch.setitem(report_tree.HOUSE, "living", tuple(f"living-{number}" for number in range(8)))
+    folders = [report_tree.write_result(tmp_path, *names, right) for names, right in RIGHT.items()]
+    for folder in folders:
+        (folder / "config.json").write_text(json.dumps({"provenance": {"commit": "abc"}}))
+    path = tmp_path / "reference" / "contests" / "toy.json"
+    contest.write(folders, ["teacher"], RIVALS, path)
+    return path
+
+
+def test_all_tests_of_an_entry_are_one_family_and_come_back_as_they_were(kept: Path) -> None:
+    found = contest.read("toy")
+    assert found.seeds == (0,) and found.commits == ("abc",)
+    tests = found.tests.set_index(["dataset", "against"])
+    assert len(tests) == 4 and (tests["entry"] == "teacher").all()
+    np.testing.assert_allclose(tests["p_holm"], holm(tests["p"]))
+    assert tests["p"].min() == 2 / 2**8 and tests.loc["north", "p_holm"].max() == pytest.approx(4 * 2 / 2**8)
+    assert tests["verdict"].to_dict() == {
+        ("north", "forest"): "better",
+        ("north", "hmm"): "better",
+        ("south", "forest"): "better",
+        ("south", "hmm"): "equivalent",
+    }
+
+
+def test_the_sentence_counts_where_all_rivals_are_beaten_and_names_every_other_pair(kept: Path) -> None:
+    said = contest.in_words(contest.read("toy"))
+    assert "**teacher** is better than each of forest, hmm in **1 of 2** data sets (north)" in said
+    assert (
+        "for 4 tests" in said
+        and "Otherwise: south against hmm: equivalent (0.0 points, 0.0 to 0.0; p = 1.000)." in said
+    )
+    assert "forest:" not in said
+
+
+def test_a_defeat_stands_out(kept: Path) -> None:
+    found = contest.read("toy")
+    lost = found.tests.assign(verdict="worse", difference=-0.02, low=-0.03, high=-0.01, p_holm=0.004)
+    said = contest.in_words(contest.Contest(lost, found.seeds, found.commits))
+    assert "**0 of 2** data sets, with" in said
+    assert "north against hmm: **worse** (−2.0 points, −3.0 to −1.0; p = 0.004)" in said
+
+
+def test_what_is_not_there_is_said_in_one_line(kept: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nobody\.json: no such contest; keep one with"):
+        contest.read("nobody")
+    kept.write_text(json.dumps({"format": 99}))
+    with pytest.raises(InputError, match="format 99"):
+        contest.read("toy")
+    with pytest.raises(InputError, match="no results of teacher beside any of forest"):
+        contest.write([], ["teacher"], ["forest"], tmp_path / "x.json")
+
+
+# ── what is committed ────────────────────────────────────────────────────────────────────────────
+@pytest.fixture(scope="module")
+def houses() -> pd.DataFrame:
+    return contest.read("houses").tests
+
+
+def test_every_difference_is_that_of_the_committed_scores(houses: pd.DataFrame) -> None:
+    means = {(r.dataset, r.entry): r.mean for r in reference.read("houses")}
+    for _, row in houses.iterrows():
+        expected = means[row["dataset"], row["entry"]] - means[row["dataset"], row["against"]]
+        assert row["difference"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_every_verdict_follows_from_its_numbers_and_no_house_or_rival_was_left_out(houses: pd.DataFrame) -> None:
+    settings = config.profile("houses")
+    asked = {
+        (d, e, r) for d in settings.datasets for e in contest.contestants(settings) for r in roles.rivals(settings)
+    }
+    assert asked == {tuple(row) for row in houses[["dataset", "entry", "against"]].to_numpy()}
+    for _, family in houses.groupby("entry"):
+        np.testing.assert_allclose(family["p_holm"], holm(family["p"]))
+        judged = zip(family["difference"], family["p_holm"], family["p_equivalent"], strict=True)
+        assert family["verdict"].tolist() == [verdict(*row) for row in judged]
+
+
+def test_chapter_7_says_it_by_the_rule() -> None:
+    cells = json.loads((REPOSITORY / "notebooks" / "07-results.ipynb").read_text())["cells"]
+    assert any("contest.in_words(" in "".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")

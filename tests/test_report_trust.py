@@ -249,3 +249,10 @@ def test_a_configuration_without_a_part_is_told_in_one_line():
         roles.teacher(configured({"d": {"family": "neighbours"}}))
     with pytest.raises(InputError, match="profile 'p': nothing to compare with"):
         roles.rivals(configured({"b": WIDE}))
+
+
+def test_settings_were_not_chosen_on_data_that_are_not_there():
+    config = configured({"b": WIDE, "d": {"family": "neighbours"}})
+    assert config.tuned_on == {}
+    with pytest.raises(ValueError, match=r"tuned_on: no data set is called 'shib'"):
+        Config.model_validate({**config.model_dump(), "tuned_on": {"shib": ["4"]}})

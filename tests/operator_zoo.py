@@ -210,7 +210,7 @@ def function(name: str, options: str = "", bits: int | None = None, zero: int = 
 
 
 def leaky(z: Zoo) -> None:
-    for slope in (0.2, -1.7):
+    for slope in (0.2, 1.7):
         z.operator("LEAKY_RELU", [z.source((3, 7))], [z.result((3, 7))], "LeakyRelu", alpha=slope)
 
 

@@ -46,3 +46,16 @@ def test_the_value_is_numpys_or_the_operator_stays(name, options, arguments, sha
             compile_model(path, tmp_path / "c")
     else:
         assert len(graph.operators) == 1 and graph.tensors[made].data.tolist() == value
+
+
+def test_a_slice_of_a_form_that_is_not_known_here_stays(tmp_path):
+    m = ModelWriter()
+    bounds = [m.constant(np.array([n], np.int32)) for n in (0, 1, 1)]
+    made = m.tensor((), "int32", name="made")
+    m.operator(
+        "STRIDED_SLICE", [m.constant(np.array([3, 4], np.int32)), *bounds], [made], "StridedSlice", ellipsisMask=1
+    )
+    x = m.input((3, 1), name="x")
+    m.operator("RESHAPE", [x, made], [m.output(m.tensor((3,), name="y"))], "Reshape")
+    path = m.save(tmp_path / "m.tflite")
+    assert folded(read(path)).operators[0].name == "STRIDED_SLICE"

@@ -280,7 +280,7 @@ def test_int8_function(name, data):
     """All 256 entries of the table."""
     m = Model(data.draw, "int8")
     scale, zero = FIXED.get(name, (m.scale(), data.draw(st.integers(-128, 127))))
-    more = {"alpha": data.draw(st.floats(-2, 2, width=32))} if name == "LEAKY_RELU" else {}
+    more = {"alpha": data.draw(st.floats(0, 2, width=32))} if name == "LEAKY_RELU" else {}
     source = m.source((256,))
     m.operator(name, [source], [m.result((256,), scale=scale, zero=zero)], OPTIONS.get(name, ""), **more)
     every_value(m)
@@ -295,6 +295,17 @@ def test_int8_hard_swish(data):
     m.operator("HARD_SWISH", [m.source((256,), scale=scale * ratio, zero=data.draw(st.integers(-128, 127)))],
                [m.result((256,), scale=scale, zero=data.draw(st.integers(-128, 127)))], "HardSwish")  # fmt: skip
     every_value(m)
+
+
+@pytest.mark.parametrize(
+    ("scale", "out"), [(0.08804728835821152, 0.08322420716285706), (0.01602836698293686, 0.03557721525430679)]
+)
+def test_multipliers_of_hard_swish_come_from_double_precision(scale, out):
+    """Scales whose ratio has another 15-bit mantissa, and the output other values, if it is first rounded to single."""
+    m = ModelWriter()
+    source = m.input((256,), "int8", scale=scale, zero=-100)
+    m.operator("HARD_SWISH", [source], [m.output(m.tensor((256,), "int8", scale=out))], "HardSwish")
+    agree(m, lambda inputs: [[np.arange(-128, 128)]])
 
 
 @BOTH

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from aot_tools import Micro
 from operator_zoo import ANIMALS, BYTE, FLOAT, POSITIVE, TYPES, WIDE, Zoo, binary, function
 
@@ -91,6 +92,7 @@ def interpreted(path: Path) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_what_tflite_micro_runs_is_compiled_or_known_to_be_left_out(capfd):
     builders = {name: add for name, (_, add) in {**ANIMALS, **POSITIVE}.items()} | OTHERS
     found: dict[str, set[str]] = {}

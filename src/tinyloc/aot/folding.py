@@ -55,7 +55,8 @@ def _shape(inputs: list[Tensor]) -> np.ndarray:
 
 def _computed(compute: Callable[..., Any], operator: Operator, inputs: list[Tensor]) -> np.ndarray | None:
     known = all(t.data is not None and t.dtype in INTEGERS and t.size <= MOST for t in inputs)
-    return np.asarray(compute(operator.options, *(t.data for t in inputs))) if known else None
+    value = compute(operator.options, *(t.data for t in inputs)) if known else None
+    return None if value is None else np.asarray(value)
 
 
 def _strided_slice(o: dict, x: np.ndarray, begin: np.ndarray, end: np.ndarray, step: np.ndarray) -> np.ndarray | None:

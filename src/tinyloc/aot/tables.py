@@ -133,9 +133,9 @@ def elu(source: Tensor, output: Tensor) -> np.ndarray:
 
 def hard_swish(source: Tensor, output: Tensor) -> np.ndarray:
     """HARD_SWISH, x relu6(x + 3) / 6, in 16 bits: the input with seven bits more, and a gate in Q0 of 15 bits."""
-    fine = source.scale * np.float32(1 / 128)
-    factor = quantize_multiplier(float(fine / output.scale))
-    gate = quantize_multiplier(float(fine / (np.float32(3) / np.float32(32768))))
+    fine = float(source.scale) / 128
+    factor = quantize_multiplier(fine / float(output.scale))
+    gate = quantize_multiplier(fine / (3 / 32768))
     if factor.exponent > 0:
         raise Unsuitable(f"the scale of {output} is too small for that of {source}")
 

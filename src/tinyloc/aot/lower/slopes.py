@@ -65,23 +65,24 @@ def leaky_relu(c: Context) -> None:
         alpha = c.program.constant("slope", slope.reshape(1))
         emit(c, "prelu_f32", source, alpha, broadcast(c, source, alpha), UNBOUNDED, "binary_f32")
         return
-    with np.errstate(over="ignore"):  # TFLite Micro divides in single precision; what overflows is refused
-        above, below = source.scale / output.scale, source.scale * abs(slope) / output.scale
-    _one_slope(c, kind, float(above), float(below), negative=bool(slope < 0))
+    c.need(slope >= 0, f"its slope {slope} is negative")  # TFLite Micro rounds ties another way then
+    above = float(source.scale) / float(output.scale)
+    below = float(source.scale) * float(slope) / float(output.scale)
+    _one_slope(c, kind, above, below)
 
 
 def wide_abs(c: Context) -> None:
     ratio = float(c.input(0).scale) / float(c.output.scale)
-    _one_slope(c, "s16", ratio, ratio, negative=True)
+    _one_slope(c, "s16", ratio, ratio, alpha=-1)
 
 
-def _one_slope(c: Context, kind: str, above: float, below: float, negative: bool) -> None:
-    """below: the slope's magnitude, in units of the output."""
+def _one_slope(c: Context, kind: str, above: float, below: float, alpha: int = 1) -> None:
+    """above, below: what a step of the input is in units of the output; below zero times alpha."""
     source, output = c.input(0), c.output
     factors = quantize_multiplier(above), quantize_multiplier(below)
     dtype = np.int8 if kind == "s8" else np.int16
-    alpha = c.program.constant("slope", np.array([-1 if negative else 1], dtype))
-    _emit(c, kind, source, alpha, Slopes(source.zero_point, 0, output.zero_point, *factors))
+    slope = c.program.constant("slope", np.array([alpha], dtype))
+    _emit(c, kind, source, slope, Slopes(source.zero_point, 0, output.zero_point, *factors))
 
 
 def _emit(c: Context, kind: str, source: Tensor, alpha: Tensor, slopes: Slopes) -> None:

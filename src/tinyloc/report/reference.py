@@ -84,6 +84,7 @@ def _write(dataset: str, entry: str, seeds: Sequence[Path], originals: Sequence[
             "dataset": dataset,
             "entry": entry,
             "seeds": [results.Key.of(folder).seed for folder in seeds],
+            "commits": [config["provenance"]["commit"] for config in configs],  # of each seed
             "macro_f1": {name: None if np.isnan(value) else value for name, value in found.items()},
             "macro_f1_by_unit": dict(zip(units.names, units.by_unit().tolist(), strict=True)),
             "confusion": _written(units),

@@ -30,7 +30,7 @@ def better(tests: pd.DataFrame, dataset: str, entry: str, against: str) -> str:
             f"{dataset}: nothing backs that {entry!r} is better than {against!r}; the paired test says "
             f"{row['entry']} against {row['against']}: {row['verdict']}"
         )
-    return f"{entry} is better than {against} by {percent(abs(row['difference']))} points ({_equals(row['p_holm'])})"
+    return f"{entry} is better than {against} by {percent(abs(row['difference']))} points ({equals(row['p_holm'])})"
 
 
 def _pair(tests: pd.DataFrame, dataset: str, entry: str, against: str) -> tuple[pd.Series, int]:
@@ -237,5 +237,6 @@ def _p(p: float) -> str:
     return "–" if np.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _equals(p: float) -> str:
+def equals(p: float) -> str:
+    """ "p = 0.012", or "p < 0.001"."""
     return f"p {_p(p)}" if p < 0.001 else f"p = {_p(p)}"

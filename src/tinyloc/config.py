@@ -237,11 +237,11 @@ class MdcsaModel(Neural):
     hall: list[str] = Field([], description="rooms that a second, binary head tells from the others; none, no head")
     hall_weight: Positive = Field(1.0, description="of the binary head's loss, beside the CRF's")
     rssi_bins: Annotated[int, Field(ge=0)] = Field(
-        0, description="pieces in which the level of a gateway is told, and silence apart; 0: as one number"
+        0, description="parts of a gateway's range that the network is told apart, and silence; 0: one number"
     )
     decide: Literal["viterbi", "marginal"] = Field(
         "viterbi",
-        description="the answer of a window: where its likeliest path ends, or the room that is likeliest at its end",
+        description="the answer of a window: where its likeliest path ends, or the likeliest room at its end",
     )
 
     @field_validator("modalities")

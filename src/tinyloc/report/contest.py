@@ -17,6 +17,7 @@ from tinyloc.evaluation.paired import BETTER, WORSE
 from tinyloc.files import read_json, shipped, write_json
 from tinyloc.report import comparison, results, roles
 from tinyloc.report.numbers import points
+from tinyloc.report.trust import equals
 
 FORMAT = 1
 
@@ -67,8 +68,9 @@ def read(profile: str) -> Contest:
     if kept.get("format") != FORMAT:
         raise InputError(f"{path}: format {kept.get('format')!r}, but this version reads {FORMAT}; take the file again")
     tests = pd.DataFrame(kept["tests"])
-    numbers = [name for name in comparison.PAIRS if name not in {"dataset", "entry", "against", "verdict"}]
-    return Contest(tests.astype(dict.fromkeys(numbers, float)), tuple(kept["seeds"]), tuple(kept["commits"]))
+    # of a single unit there is no interval and no test, which JSON has null for
+    untested = ["low", "high", "p", "p_equivalent", "p_holm"]
+    return Contest(tests.astype(dict.fromkeys(untested, float)), tuple(kept["seeds"]), tuple(kept["commits"]))
 
 
 def in_words(contest: Contest) -> str:
@@ -91,4 +93,4 @@ def _said(entry: str, tests: pd.DataFrame) -> str:
 def _open(row: pd.Series) -> str:
     interval = f"{points(row['difference'])} points, {points(row['low'])} to {points(row['high'])}"
     verdict = f"**{row['verdict']}**" if row["verdict"] == WORSE else row["verdict"]
-    return f"{row['dataset']} against {row['against']}: {verdict} ({interval}; p = {row['p_holm']:.3f})"
+    return f"{row['dataset']} against {row['against']}: {verdict} ({interval}; {equals(row['p_holm'])})"

@@ -31,7 +31,7 @@ def better(tests: pd.DataFrame, dataset: str, entry: str, against: str) -> str:
             f"{dataset}: nothing backs that {entry!r} is better than {against!r}; the paired test says "
             f"{row['entry']} against {row['against']}: {row['verdict']}"
         )
-    return f"{entry} is better than {against} by {percent(abs(row['difference']))} points ({_equals(row['p_holm'])})"
+    return f"{entry} is better than {against} by {percent(abs(row['difference']))} points ({equals(row['p_holm'])})"
 
 
 def _pair(tests: pd.DataFrame, dataset: str, entry: str, against: str) -> tuple[pd.Series, int]:
@@ -182,7 +182,7 @@ def honesty(found: pd.DataFrame) -> str:
             manner = "too sure" if row["excess"] > 0 else "too modest"
             said = "nothing can be tested" if np.isnan(p) else manner if p < ALPHA else "no miscalibration is certain"
             apart = difference(*row[["excess", "excess_low", "excess_high"]])
-            lines.append(f"- **{dataset}**, {row['entry']}: {apart} points surer than right, {_equals(p)}: {said}.")
+            lines.append(f"- **{dataset}**, {row['entry']}: {apart} points surer than right, {equals(p)}: {said}.")
     return "\n".join(lines) or "- No model of this profile gives probabilities."
 
 
@@ -302,5 +302,6 @@ def difference(value: float, low: float | None, high: float | None) -> str:
     return points(value) if pd.isna(low) else f"{points(value)} ({points(low)} to {points(high)})"
 
 
-def _equals(p: float) -> str:
+def equals(p: float) -> str:
+    """ "p = 0.012", or "p < 0.001"."""
     return f"p {p_value(p)}" if p < 0.001 else f"p = {p_value(p)}"

@@ -1,8 +1,8 @@
 """Every MDCSA and Mamba of the project in every kind of export: converted, run in TFLite Micro, compared with PyTorch.
 
-Widths 8 to 256 and 8 to 64, one or two modalities and layers; inputs, rooms and weights are those of
-`benchmarks.export`, only that wider networks are moved less from their initialisation. It takes half an hour, so it
-runs when it is named alone; some of the rows are among the slow tests.
+Widths 8 to 256 and 8 to 64, one or two modalities and layers, Mamba one step at a time and by windows; inputs, rooms and
+weights are those of `benchmarks.export`, only that wider networks are moved less from their initialisation. It takes
+the better part of an hour, so it runs when it is named alone; some of the rows are among the slow tests.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,6 @@ from benchmarks.export import N_STEPS, inputs, measured, trained
 from tinyloc.config import ExportKind, MambaModel, MdcsaModel, Modality, Model
 from tinyloc.errors import InputError
 from tinyloc.export import agreement, kinds
-from tinyloc.models.mamba import Mamba
 
 MDCSA_WIDTHS, MAMBA_WIDTHS = (8, 16, 32, 64, 128, 256), (8, 16, 32, 64)
 MODALITIES: tuple[list[Modality], ...] = (["rssi", "acc"], ["rssi"], ["acc"])
@@ -39,6 +38,7 @@ def models() -> dict[str, Model]:
             for with_acc in (True, False):
                 name = f"Mamba d={d} {'rssi+acc' if with_acc else 'rssi'}, {layers} layer{'s' * (layers > 1)}"
                 found[name] = MambaModel(family="mamba", d=d, n_state=8, layers=layers)
+                found[f"{name}, window"] = MambaModel(family="mamba", d=d, n_state=8, layers=layers, form="window")
     return found
 
 
@@ -47,7 +47,7 @@ def rows(chosen: Iterable[tuple[str, Model]], asked: Iterable[ExportKind] = KIND
     for name, config in chosen:
         one = trained(config, by=0.2 * min(1.0, (16 / config.d) ** 0.5), with_acc="acc" in name)
         rng = np.random.default_rng(0)
-        streams = isinstance(one.model, Mamba)
+        streams = one.model.streams
         seen, test = (inputs(rng, 4, 60) if streams else inputs(rng, N_WINDOWS, N_STEPS) for _ in range(2))
         for kind in asked:
             yield {"model": f"{name} {kind}", **_row(one, kind, seen, test, streams)}

@@ -73,7 +73,14 @@ def test_a_subject_that_there_is_not_is_named(benchmarks, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["MDCSA d=8 acc", "MDCSA d=64 rssi", "Mamba d=8 rssi, 2 layers", "Mamba d=32 rssi+acc, 1 layer"]
+    "name",
+    [
+        "MDCSA d=8 acc",
+        "MDCSA d=64 rssi",
+        "Mamba d=8 rssi, 2 layers",
+        "Mamba d=32 rssi+acc, 1 layer",
+        "Mamba d=8 rssi, 1 layer, window",
+    ],
 )
 def test_networks_of_other_widths_modalities_and_layers_export_in_every_kind(benchmarks, name):
     """Some of what `python -m benchmarks matrix` goes through."""

@@ -46,6 +46,11 @@ def windowed(n_ap: int) -> ModelWriter:
     return m
 
 
+def undecoded(n_ap: int) -> ModelWriter:
+    """The same, of which the best score of the last step is the answer."""
+    return windowed(n_ap)
+
+
 def streamed(n_ap: int) -> ModelWriter:
     """float32, a step at a time: a leaky sum of linear maps of RSSI."""
     m, random, shape = ModelWriter(), np.random.default_rng(3), (1, len(ROOMS))
@@ -65,13 +70,14 @@ def streamed(n_ap: int) -> ModelWriter:
 def export(folder, kind, gateways=GATEWAYS):
     """The folder of an export, as `tinyloc export` writes it."""
     folder.mkdir(parents=True)
-    felt = ACC_NAMES if kind is windowed else ()
+    felt = () if kind is streamed else ACC_NAMES
     kind(len(gateways)).save(folder / "model.tflite")
     (folder / "labels.txt").write_text("".join(f"{room}\n" for room in ROOMS))
     (folder / "features.json").write_text(
         json.dumps(
             {
                 **{"bin_s": 1.0, "silent_dbm": -120.0, "max_gap_s": 2.5, "window_steps": LENGTH},
+                "decoder": kind is windowed,
                 **{"rssi": {"columns": list(gateways)}, "acc": {"columns": list(felt)}},
             }
         )
@@ -92,11 +98,14 @@ def export(folder, kind, gateways=GATEWAYS):
 KINDS = {
     "window": (windowed, 2, None),
     "stream": (streamed, 1, None),
+    "no-decoder": (undecoded, 1, None),
     "lag": (windowed, 3, 4),
     "no-lag": (windowed, 1, 0),
 }
 
-SLOW = {name: [pytest.mark.slow] if name == "no-lag" else [] for name in KINDS}  # what building with sanitizers takes
+SLOW = {
+    name: [pytest.mark.slow] if name in {"no-lag", "no-decoder"} else [] for name in KINDS
+}  # what building with sanitizers takes
 
 
 @pytest.fixture(scope="module", params=[pytest.param(kind, id=name, marks=SLOW[name]) for name, kind in KINDS.items()])
@@ -265,7 +274,7 @@ def edited(folder, name, change):
         (lambda f: (f / "scaler.json").unlink(), r"scaler\.json: no such file; give a folder"),
         (lambda f: (f / "labels.txt").write_text("attic\n"), "not the scores of 1 rooms"),
         (lambda f: (f / "features.json").write_text("{"), r"features\.json: not JSON"),
-        (lambda f: (f / "decoder.json").unlink(), "neither a state nor a decoder"),
+        (lambda f: (f / "decoder.json").unlink(), r"decoder\.json: no such file; give a folder"),
         (lambda f: edited(f, "decoder.json", lambda d: d.pop("end")), "not the files of one export"),
         (lambda f: edited(f, "decoder.json", lambda d: d["transition"].pop()), "not the energies of 3 rooms"),
         (lambda f: edited(f, "scaler.json", lambda d: d["rssi"].pop("west")), "not the files of one export"),

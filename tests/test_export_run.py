@@ -60,6 +60,7 @@ def fold() -> Fold:
 def checkpoints(fold, tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("trained")
     configs = {"mdcsa": MdcsaModel(family="mdcsa", d=8), "mamba": MambaModel(family="mamba", d=8, n_state=4)}
+    configs["mamba-window"] = configs["mamba"].model_copy(update={"form": "window"})
     for name, config in configs.items():
         model = registry.build(config, N_AP, 6, len(ROOMS), seed=5).eval()
         with torch.no_grad():
@@ -90,6 +91,7 @@ def exports(checkpoints, fold, tmp_path_factory) -> dict[tuple[str, str], tuple[
     kinds = {
         "mdcsa": ("float32", "dynamic", "int8", "int8-aware", "mixed", "int16x8"),
         "mamba": ("float32", "int8", "int16x8"),
+        "mamba-window": ("float32", "int8", "int16x8"),
     }
     for name, kind in ((family, kind) for family, all_kinds in kinds.items() for kind in all_kinds):
         out = tmp_path_factory.mktemp(f"{name}-{kind}")
@@ -97,7 +99,7 @@ def exports(checkpoints, fold, tmp_path_factory) -> dict[tuple[str, str], tuple[
     return made
 
 
-@pytest.mark.parametrize("name", ["mdcsa", "mamba"])
+@pytest.mark.parametrize("name", ["mdcsa", "mamba", "mamba-window"])
 def test_float32_answers_as_pytorch_for_the_same_rows(exports, checkpoints, fold, name):
     rows = exports[name, "float32"][0].rows
     expected = predict_steps(checkpoint.load(checkpoints[name]), fold.test, WINDOWS)
@@ -187,7 +189,8 @@ def test_vectors_are_what_a_device_gets_and_gives(exports):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("mdcsa", "mixed"), ("mdcsa", "int16x8"), ("mamba", "int8"), ("mamba", "int16x8")]
+    ("name", "kind"),
+    [("mdcsa", "mixed"), ("mdcsa", "int16x8"), ("mamba", "int8"), ("mamba", "int16x8"), ("mamba-window", "int8")],
 )
 def test_the_compiled_export_gives_the_same_outputs_bit_for_bit(exports, name, kind, tmp_path):
     out = exports[name, kind][1]
@@ -241,7 +244,7 @@ def test_an_export_that_is_another_function_is_not_kept(checkpoints, fold, kind,
 
 
 def test_a_stranger_finds_all_there_is_to_know(exports, checkpoints):
-    for name in ("mdcsa", "mamba"):
+    for name in ("mdcsa", "mamba", "mamba-window"):
         exported, out = exports[name, "int16x8"]
         making = Making("a model", "int16x8", "c", "Random numbers.", "f00d", Features(), WINDOWS.length)
         leave(
@@ -259,6 +262,7 @@ def test_a_stranger_finds_all_there_is_to_know(exports, checkpoints):
         assert list(read_json(out / "scaler.json")["rssi"]) == ["x", "y", "z"]
         assert read_json(out / "features.json")["window_steps"] == WINDOWS.length
         assert (out / "decoder.json").is_file() == (name == "mdcsa")
+        assert read_json(out / "features.json")["decoder"] == (name == "mdcsa")
         assert ("state/h0" in card) == (name == "mamba")
 
 

@@ -174,6 +174,23 @@ def test_mamba_twin_is_pytorch_step_by_step(d, layers, n_state, kind, even):
     np.testing.assert_allclose(np.stack(found), by_torch(model, inputs)[0], atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("layers", "kind", "even"),
+    [(1, "float32", False), (2, "float32", False), (1, "int8", True), (2, "mixed", True), (1, "int16x8", False)],
+)
+def test_mamba_twin_of_a_window_is_pytorch(layers, kind, even):
+    from tinyloc.export.twin_mamba import MOST_JOINED, TwinMambaWindow
+
+    torch.manual_seed(layers)
+    model = perturbed(Mamba(N_AP, N_ACC, N_ROOMS, 6, 3, layers=layers))
+    n_steps = 2 * MOST_JOINED + 1
+    inputs = windows(3, n_steps)
+    reaches = reach.measure(model, Calibration([], inputs).as_streams()) if even else None
+    twin = TwinMambaWindow(model, (N_AP, N_ACC), n_steps, AVOID[kind], reaches)
+    found = np.concatenate([twin.run(inputs["rssi"][[i]], inputs["acc"][[i]])["scores"] for i in range(3)])
+    np.testing.assert_allclose(found, by_torch(model, inputs), atol=1e-4)
+
+
 def test_steps_that_are_evened_out_lose_less_in_int8(tmp_path):
     """Of a model that listens to its state, as trained ones do."""
     from tinyloc.export.twin_mamba import TwinMamba

@@ -49,6 +49,7 @@ int32_t tl_decode(const chain_score *scores)
 {
     float real[CHAIN_ROOMS];
 
+    scores += (CHAIN_LENGTH - 1) * CHAIN_ROOMS; /* those of the window's last step */
     for (int room = 0; room < CHAIN_ROOMS; room++)
         real[room] = CHAIN_REAL_SCORE(scores[room]);
     return argmax(real);

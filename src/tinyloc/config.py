@@ -261,6 +261,10 @@ class MambaModel(CausalNeural):
     expand: PositiveInt = 2
     layers: PositiveInt = 1
     dropout: Fraction = 0.0
+    form: Literal["stream", "window"] = Field(
+        "stream",
+        description="how it is asked and exported: a step at a time, with its state; or by windows, each from none",
+    )
 
 
 class MlpModel(CausalNeural):

@@ -73,7 +73,6 @@ class Deployed:
     def read(folder: Path) -> "Deployed":
         """Raises InputError: a file is missing, damaged or of another model, or the model is none of ours."""
         features, scaler = _json(folder / "features.json"), _json(folder / "scaler.json")
-        decoder = folder / "decoder.json"
         try:
             deployed = Deployed(
                 folder=folder,
@@ -89,8 +88,8 @@ class Deployed:
                         for end in ("min", "max")
                     )
                 ),
-                crf=Energies(**{k: np.array(v, np.float32) for k, v in _json(decoder).items()})
-                if decoder.is_file()
+                crf=Energies(**{k: np.array(v, np.float32) for k, v in _json(folder / "decoder.json").items()})
+                if features["decoder"]
                 else None,
                 graph=reader.read(folder / "model.tflite"),
             )
@@ -109,9 +108,8 @@ class Deployed:
             raise InputError(f"{self.model}: outputs are not the scores of {n_rooms} rooms; export the model again")
         if len({t.dtype for t in self.inputs}) > 1:
             raise InputError(f"{self.model}: inputs are of different types; export the model again")
-        if self.streamed == (self.crf is not None):
-            has = "a state and a decoder" if self.streamed else "neither a state nor a decoder"
-            raise InputError(f"{self.folder}: the model has {has}; export the model again")
+        if self.streamed and self.crf is not None:
+            raise InputError(f"{self.folder}: the model has a state and a decoder; export the model again")
         if self.crf and self.crf.transition.shape != (n_rooms, n_rooms):
             raise InputError(f"{self.folder}/decoder.json: not the energies of {n_rooms} rooms; export the model again")
 

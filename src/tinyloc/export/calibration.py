@@ -43,6 +43,13 @@ class Calibration:
         real = np.arange(len(self.inputs["rssi"]))[:, None] < np.array(self.lengths)
         return {name: values.numpy()[real] for name, values in simulation.stream(inputs).items()}
 
+    def as_streams(self) -> "Calibration":
+        """The same with every window as a segment of its own."""
+        if self.lengths is not None:
+            return self
+        inputs = {name: values.swapaxes(0, 1) for name, values in self.inputs.items()}
+        return Calibration(self.pieces, inputs, [len(inputs["rssi"])] * inputs["rssi"].shape[1])
+
     def first(self, count: int, steps: int) -> "Calibration":
         """The first `count` windows, or of the first `count` segments the first `steps`: to measure something often."""
         if self.lengths is None:

@@ -14,7 +14,7 @@ from tinyloc.device.tflm import Port
 from tinyloc.export import desktop
 from tinyloc.export.kinds import INTEGERS
 from tinyloc.files import write_json, write_text
-from tinyloc.models.mamba import Mamba
+from tinyloc.models.mdcsa import MDCSA
 from tinyloc.training.checkpoint import Trained
 
 CARD = "MODEL_CARD.md"
@@ -42,8 +42,7 @@ def leave(folder: Path, trained: Trained, making: Making, entry: Mapping, metric
     write_json(folder / "scaler.json", _scaler(trained))
     write_json(folder / "features.json", _features(trained, making))
     files = ["model.tflite", "labels.txt", "scaler.json", "features.json"]
-    streamed = isinstance(trained.model, Mamba)
-    if not streamed:
+    if _decoded(trained):
         crf = {name: values.tolist() for name, values in trained.model.crf.state_dict().items()}
         write_json(folder / "decoder.json", crf)
         files.append("decoder.json")
@@ -51,7 +50,8 @@ def leave(folder: Path, trained: Trained, making: Making, entry: Mapping, metric
     text = _template().render(
         **asdict(making) | {"features": making.features},
         family=trained.config.family.upper(),
-        streamed=streamed,
+        streamed=trained.model.streams,
+        decoded=_decoded(trained),
         steps=making.n_steps,
         integers=making.kind in INTEGERS,
         ports=[_row(name, port) for name, port in {**model.inputs, **model.outputs}.items()],
@@ -82,9 +82,15 @@ def _features(trained: Trained, making: Making) -> dict:
     return {
         **making.features.model_dump(),
         "window_steps": making.n_steps,
+        "decoder": _decoded(trained),
         "rssi": {"columns": list(trained.gateways), "unit": "dBm", "statistic": heard},
         "acc": {"columns": list(ACC_NAMES[: trained.n_acc]), "unit": "g", "statistic": moved},
     }
+
+
+def _decoded(trained: Trained) -> bool:
+    """Whether the scores are no answer yet: a CRF finds the likeliest rooms of a window from them."""
+    return isinstance(trained.model, MDCSA)
 
 
 def _row(name: str, port: Port) -> dict:

@@ -98,11 +98,14 @@ def twin(trained: Trained, n_steps: int, avoid: frozenset[str], calibration: Cal
     calibration: what a Mamba of int8 is evened out on.
     """
     with native_stderr():  # TensorFlow takes seconds to import, and talks; only what converts needs it
-        from tinyloc.export.twin_mamba import TwinMamba
+        from tinyloc.export.twin_mamba import TwinMamba, TwinMambaWindow
         from tinyloc.export.twin_mdcsa import TwinMDCSA
 
     if isinstance(trained.model, Mamba):
         even = calibration is not None and "EXP" in avoid and "ELU" not in avoid
-        reaches = reach.measure(trained.model, calibration) if even else None
-        return TwinMamba(trained.model, (trained.n_ap, trained.n_acc), avoid, reaches)
+        reaches = reach.measure(trained.model, calibration.as_streams()) if even else None
+        columns = trained.n_ap, trained.n_acc
+        if trained.model.streams:
+            return TwinMamba(trained.model, columns, avoid, reaches)
+        return TwinMambaWindow(trained.model, columns, n_steps, avoid, reaches)
     return TwinMDCSA(trained.model, n_steps, avoid)

@@ -76,7 +76,7 @@ def export_fold(
     for steps in fold.test:
         calibration.require_columns(trained, steps, f"{checkpoint}: test recording {steps.recording}")
     asked = cut(fold.test, windows.length, windows.test_hop)
-    streamed = isinstance(trained.model, Mamba)
+    streamed = trained.model.streams
     trial = _along_recordings(trained, fold.test) if streamed else _windows(trained, asked)
     trial = replace(trial, inputs={name: trial.inputs[name] for name in kinds.input_names(trained)})
     seen = _calibration(trained, fold, windows, calibration_windows, seed) if kind in kinds.INTEGERS else None
@@ -119,7 +119,7 @@ def _accepted(path: Path, name: Path, kind: ExportKind) -> Tflm:
 
 
 def _calibration(trained: Trained, fold: Fold, windows: config.Windows, count: int, seed: int) -> Calibration:
-    if isinstance(trained.model, Mamba):
+    if trained.model.streams:
         return calibration.segments_of(trained, fold, count * windows.length, seed)
     return calibration.windows_of(trained, fold, windows, count, seed)
 
@@ -164,8 +164,10 @@ def _rows_of(asked: Windows, recordings: Sequence[Steps]) -> np.ndarray:
     return np.concatenate(found)
 
 
-def _decode(model: MDCSA, scores: np.ndarray) -> np.ndarray:
+def _decode(model: MDCSA | Mamba, scores: np.ndarray) -> np.ndarray:
     """Rooms at the windows' last steps [N], by Viterbi with the CRF that was trained: it runs outside the `.tflite`."""
+    if isinstance(model, Mamba):
+        return scores[:, -1].argmax(-1)
     crf = model.crf
     start, transition, end = (p.detach().numpy() for p in (crf.start, crf.transition, crf.end))
     return viterbi_numpy(scores, start, transition, end)[:, -1]

@@ -1,6 +1,6 @@
-"""One step of Mamba as a TensorFlow function, for a microcontroller: the state goes in and comes out.
+"""Mamba as a TensorFlow function, for a microcontroller: one step, whose state goes in and comes out, or a window.
 
-The same function as `models.mamba.Mamba.step`, with these changes of form, exact up to rounding:
+The same function as `models.mamba.Mamba.step` and its `forward`, with these changes of form, exact up to rounding:
 
 - **The state h lies as [N, E]**, so that everything per channel is a row and only B is turned into a column.
 - **The convolution over the last K inputs is one DEPTHWISE_CONV_2D.**
@@ -11,6 +11,9 @@ The same function as `models.mamba.Mamba.step`, with these changes of form, exac
 - **Without EXP and LOG**, which have no integer kernels, both come from the logistic function, see `weights`.
 - **With ELU instead**, where there is a kernel for it (int8) and calibration data say how far a step reaches: dt and
   h are brought to one size in every channel, which integers need (see `reach`), and e^-x is ELU(-x) + 1.
+
+Of a window all but the recurrence is done for all steps at once, and the recurrence is written out, step after step.
+Its states lie in the arena together, so that a window takes T times the memory of a step.
 """
 
 from collections.abc import Sequence
@@ -36,6 +39,9 @@ from tinyloc.models.mamba import Mamba, ResidualBlock
 
 MOST_V = 0.7
 """A larger input of softplus is beyond the polynomial that follows ELU: 1e-4 at the sixth degree."""
+
+MOST_JOINED = 10
+"""Inputs that TFLite Micro's CONCATENATION takes (kMaxInputNum in its concatenation.cc)."""
 
 
 class TwinMamba(tf.Module):
@@ -87,6 +93,33 @@ class TwinMamba(tf.Module):
         return {"scores": tf.reshape(scores, [1, -1]), **after}
 
 
+class TwinMambaWindow(tf.Module):
+    """`run(rssi [1, T, n_ap], acc [1, T, n_acc])` -> scores [1, T, n_rooms]; inputs without a column are left out."""
+
+    def __init__(
+        self,
+        model: Mamba,
+        n_features: tuple[int, int],
+        n_steps: int,
+        avoid: Avoid = frozenset(),
+        reaches: Sequence[Reach] | None = None,
+    ):
+        """As of `TwinMamba`, for windows of `n_steps`."""
+        super().__init__()
+        self.step = TwinMamba(model, n_features, avoid, reaches)
+        fed = [(n, name) for n, name in zip(n_features, ("rssi", "acc"), strict=True) if n]
+        signature = [tf.TensorSpec([1, n_steps, n], name=name) for n, name in fed]
+        self.run = tf.function(self._run, input_signature=signature, autograph=False)
+
+    def _run(self, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        x = tf.matmul(tf.concat(inputs, -1), self.step.embed) + self.step.embed_bias
+        x = x[:, :, tf.newaxis]
+        for layer in self.step.layers:
+            x = layer.window(x)
+        scores = tf.matmul(normalise(x, self.step.avoid), self.step.head) + self.step.head_bias
+        return {"scores": scores[:, :, 0]}
+
+
 class _Step(tf.Module):
     """x + block(norm(x)): rows [1, 1, 1, d + 1] and the layer's state to the same, one step later."""
 
@@ -101,7 +134,7 @@ class _Step(tf.Module):
         self.taps_bias = constant(numpy(block.conv_bias))
         self.x_proj = constant(dense(block.x_proj)[0])
         weight, bias = dense(block.dt_proj)
-        sign = 1 if self._no_exponentials else -1
+        sign = -1 if self.negative else 1
         self.dt_proj, self.dt_bias = constant(sign * weight), constant(sign * bias)
         self.rate = constant(np.exp(numpy(block.A_log)).T)  # -A [N, E]
         self.D = constant(numpy(block.D))
@@ -113,21 +146,40 @@ class _Step(tf.Module):
         u = _silu(tf.nn.depthwise_conv2d(taps, self.taps, [1, 1, 1, 1], "VALID") + self.taps_bias)
         dt, B, C = tf.split(tf.matmul(u, self.x_proj), [self.dt_rank, self.n_state, self.n_state], axis=-1)
         v = tf.matmul(dt, self.dt_proj) + self.dt_bias
-        h = self._recur(v, u, tf.reshape(B, [1, 1, self.n_state, 1]), h)
+        kept, enters = self._select(v, u, tf.reshape(B, [1, 1, self.n_state, 1]))
+        h = kept * h - enters if self.negative else kept * h + enters
         y = tf.matmul(C, h) + self.D * u
         return x + tf.matmul(y * _silu(z), self.out_proj), h, taps[:, 1:]
 
-    @property
-    def _no_exponentials(self) -> bool:
-        return bool(self.avoid & {"EXP", "LOG"})
+    def window(self, x: tf.Tensor) -> tf.Tensor:
+        """A window at once, from no state: [1, T, 1, d + 1] to the same."""
+        n_steps, before = x.shape[1], self.taps.shape[0] - 1
+        u, z = tf.split(tf.matmul(normalise(x, self.avoid), self.in_proj), 2, axis=-1)
+        padded = tf.pad(u, [[0, 0], [before, 0], [0, 0], [0, 0]])
+        u = _silu(tf.nn.depthwise_conv2d(padded, self.taps, [1, 1, 1, 1], "VALID") + self.taps_bias)
+        dt, B, C = tf.split(tf.matmul(u, self.x_proj), [self.dt_rank, self.n_state, self.n_state], axis=-1)
+        v = tf.matmul(dt, self.dt_proj) + self.dt_bias
+        kept, enters = self._select(v, u, tf.reshape(B, [1, n_steps, self.n_state, 1]))
+        # where what enters is negative, so is all of this state: the sign is taken back when it is read
+        states = []
+        for kept_now, entering in zip(tf.split(kept, n_steps, 1), tf.split(enters, n_steps, 1), strict=True):
+            states.append(kept_now * states[-1] + entering if states else entering)
+        read = tf.matmul(C, _joined(states))
+        y = self.D * u - read if self.negative else read + self.D * u
+        return x + tf.matmul(y * _silu(z), self.out_proj)
 
-    def _recur(self, v: tf.Tensor, u: tf.Tensor, B: tf.Tensor, h: tf.Tensor) -> tf.Tensor:
-        """The state after this step, from that before it: [1, 1, N, E]. v: what dt is the softplus of, or -v."""
-        if self._no_exponentials:
+    @property
+    def negative(self) -> bool:
+        """Whether `_select` gives what enters the state with the other sign."""
+        return not self.avoid & {"EXP", "LOG"}
+
+    def _select(self, v: tf.Tensor, u: tf.Tensor, B: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """How much of the state stays, and what enters it: [1, T, N, E] both. v: what dt is the softplus of, or -v."""
+        if not self.negative:
             dt = softplus(v)
-            return decay(dt * self.rate) * h + (dt * u) * B
+            return decay(dt * self.rate), (dt * u) * B
         minus_dt = tf.math.log(tf.sigmoid(v))
-        return tf.exp(minus_dt * self.rate) * h - (minus_dt * u) * B
+        return tf.exp(minus_dt * self.rate), (minus_dt * u) * B
 
 
 class _EvenStep(_Step):
@@ -152,20 +204,27 @@ class _EvenStep(_Step):
         self.D = constant(numpy(block.D) * b)
         self.out_proj = constant(before_norm(dense(block.out_proj)[0] / b[:, None]))
 
-    def _recur(self, v: tf.Tensor, u: tf.Tensor, B: tf.Tensor, h: tf.Tensor) -> tf.Tensor:
+    def _select(self, v: tf.Tensor, u: tf.Tensor, B: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """v: less the largest of its channel."""
         p = tf.nn.elu(v) + 1.0
         series = self.series[0]
         for coefficient in self.series[1:]:
             series = series * p + coefficient
         dt = series * p  # over g
-        return (tf.nn.elu(dt * self.rate) + 1.0) * h + (dt * u * self.gain) * B
+        return tf.nn.elu(dt * self.rate) + 1.0, (dt * u * self.gain) * B
 
 
 def _step(layer: ResidualBlock, avoid: Avoid, reach: Reach | None) -> _Step:
     if reach is None or reach.v.max() > MOST_V:
         return _Step(layer, avoid)
     return _EvenStep(layer, avoid, reach)
+
+
+def _joined(steps: Sequence[tf.Tensor]) -> tf.Tensor:
+    """One tensor of many steps, in as many joins as TFLite Micro needs."""
+    while len(steps) > 1:
+        steps = [tf.concat(steps[i : i + MOST_JOINED], 1) for i in range(0, len(steps), MOST_JOINED)]
+    return steps[0]
 
 
 def _silu(x: tf.Tensor) -> tf.Tensor:

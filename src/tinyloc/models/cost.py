@@ -62,14 +62,14 @@ def measure(network: Network, n_ap: int, n_acc: int, n_steps: int) -> Cost:
     was_training = network.training
     network.eval()
     window, step = _zeros(n_ap, n_acc, n_steps), _zeros(n_ap, n_acc, 1)
-    asked = step if network.causal else window
+    asked = step if network.streams else window
     found = Cost(
         parameters=registry.parameters(network),
         macs_per_window=count_macs(network, *window),
         macs_per_step=count_macs(network, *asked),
         window_activation_bytes=peak_bytes(network, *window),
         step_activation_bytes=peak_bytes(network, *asked),
-        state_bytes=FLOAT * (_states(network) if network.causal else n_steps * (n_ap + n_acc)),
+        state_bytes=FLOAT * (_states(network) if network.streams else n_steps * (n_ap + n_acc)),
     )
     network.train(was_training)
     return found

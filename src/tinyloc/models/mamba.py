@@ -143,12 +143,19 @@ class Mamba(Network):
         expand: int = 2,
         layers: int = 1,
         dropout: float = 0.0,
+        form: str = "stream",
     ):
+        """form: `stream`, asked a step at a time with its state; or `window`, each of which begins without one."""
         super().__init__()
+        self.form = form
         self.embed = nn.Linear(n_ap + n_acc, d)
         self.layers = nn.ModuleList(ResidualBlock(d, n_state, d_conv, expand, dropout) for _ in range(layers))
         self.norm = nn.RMSNorm(d, eps=1e-5)
         self.head = nn.Linear(d, n_rooms)
+
+    @property
+    def streams(self) -> bool:
+        return self.form == "stream"
 
     def features(self, rssi: torch.Tensor, acc: torch.Tensor) -> torch.Tensor:
         x = self.embed(torch.cat([rssi, acc], -1))

@@ -16,6 +16,11 @@ class Network(nn.Module):
     causal = False
     """No answer depends on a later step, so that the network may run along a stream and need not see windows."""
 
+    @property
+    def streams(self) -> bool:
+        """Whether it is asked along a stream, its state kept, and not by windows."""
+        return self.causal
+
     head: nn.Linear
     """The last layer, features to scores."""
 

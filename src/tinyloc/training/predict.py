@@ -29,7 +29,7 @@ def predict_steps(
     Raises InputError: no segment is as long as a window.
     """
     asked = cut(steps, windows.length, windows.test_hop)
-    if trained.model.causal and not reset:
+    if trained.model.streams and not reset:
         scores = _streamed(trained, steps, asked)
         room, probability = scores.argmax(-1), softmax(scores, -1)
     else:

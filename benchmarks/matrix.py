@@ -1,6 +1,6 @@
 """Every MDCSA and Mamba of the project in every kind of export: converted, run in TFLite Micro, compared with PyTorch.
 
-Widths 8 to 256 and 8 to 64, one or two modalities and layers, Mamba one step at a time and by windows; inputs, rooms and
+Widths 8 to 256 and 8 to 64, one or two modalities and layers, Mamba step by step and by windows; inputs, rooms and
 weights are those of `benchmarks.export`, only that wider networks are moved less from their initialisation. It takes
 the better part of an hour, so it runs when it is named alone; some of the rows are among the slow tests.
 """

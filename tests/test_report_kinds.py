@@ -54,10 +54,10 @@ def test_the_readers_own_run_stands_beside(folders: list[Path]) -> None:
     assert table.loc["int8", "this run: macro F1 (%)"] == table.loc["int8", "macro F1 (%)"]
     assert table.loc["dynamic", "this run: macro F1 (%)"] == "–"
     assert table["equivalent"].tolist() == ["not shown", "yes"]
-    assert table.loc["int8", "minus original (points)"] == "+0.00 (+0.00 to +0.00)"
+    assert table.loc["int8", "minus original (points)"] == "0.00 (0.00 to 0.00)"
     words = kinds.words(kinds.table())
     assert "for 2 questions: `student.int8`. Not shown to be: `student.dynamic`." in words
-    assert "in the worst of 1 models, `student.int8`, +0.00 points" in words and "within the 0.5 points" in words
+    assert "in the worst of 1 models, `student.int8`, 0.00 points" in words and "within the 0.5 points" in words
 
 
 def test_a_kind_that_loses_more_than_it_may_is_told(folders: list[Path]) -> None:

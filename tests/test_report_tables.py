@@ -19,6 +19,7 @@ def test_how_numbers_are_written():
     assert percent(0.98765) == "98.8"
     assert (points(0.0123), points(-0.0123)) == ("+1.2", "−1.2")
     assert points(-0.0004) == points(0.0004) == "0.0"
+    assert (points(-0.0004, 2), points(0.00004, 2)) == ("−0.04", "0.00")
     assert kilobytes(1536) == "1.5"
     assert (span([3, 3]), span([1000, 3000])) == ("3", "1,000 – 3,000")
     assert span([1.01, 1.04], "{:.1f}") == "1.0"

@@ -9,7 +9,7 @@ import pandas as pd
 from tinyloc.evaluation import paired
 from tinyloc.files import read_json
 from tinyloc.report import reference, results, tables
-from tinyloc.report.numbers import kilobytes
+from tinyloc.report.numbers import kilobytes, p_value, points
 
 PROFILE = "quantisation"
 COLUMNS = (
@@ -71,7 +71,7 @@ def shown(found: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
         "macro F1 (%)": [tables.with_interval(row) for _, row in found.iterrows()],
         "minus original (points)": [_difference(row) for _, row in found.iterrows()],
         "equivalent": ["yes" if same else "not shown" for same in found["equivalent"]],
-        "p": [f"{p:.4f}" for p in found["p_equivalent"]],
+        "p": [p_value(p) for p in found["p_equivalent"]],
         ".tflite (KB)": [kilobytes(size) for size in found["tflite_bytes"]],
         "arena (KB)": [kilobytes(size) for size in found["arena_bytes"]],
         "this run: macro F1 (%)": [mine.get((row["dataset"], row["entry"]), "–") for _, row in found.iterrows()],
@@ -82,9 +82,8 @@ def shown(found: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
 
 
 def _difference(row: pd.Series) -> str:
-    return "{:+.2f} ({:+.2f} to {:+.2f})".format(
-        *(100 * row[name] for name in ("difference", "difference_low", "difference_high"))
-    )
+    value, low, high = (points(row[name], 2) for name in ("difference", "difference_low", "difference_high"))
+    return f"{value} ({low} to {high})"
 
 
 def losses(found: pd.DataFrame) -> str:
@@ -97,7 +96,7 @@ def losses(found: pd.DataFrame) -> str:
         worst = part.loc[part["difference"].idxmin()]
         verdict = "within" if worst["difference"] >= -allowed else "more than"
         lines.append(
-            f"- **{kind}**: in the worst of {len(part)} models, `{worst['entry']}`, {100 * worst['difference']:+.2f} "
+            f"- **{kind}**: in the worst of {len(part)} models, `{worst['entry']}`, {points(worst['difference'], 2)} "
             f"points of macro F1 against its original; that is {verdict} the {100 * allowed:.1f} points that it may "
             "lose."
         )

@@ -10,10 +10,10 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.1f}"
 
 
-def points(fraction: float) -> str:
+def points(fraction: float, digits: int = 1) -> str:
     """A difference of two fractions, in points, with its sign; one that rounds to nothing has none."""
-    text = f"{100 * fraction:+.1f}".replace("-", "−")
-    return "0.0" if text[1:] == "0.0" else text
+    text = f"{100 * fraction:+.{digits}f}".replace("-", "−")
+    return text if text[1:].strip("0.") else text[1:]
 
 
 def kilobytes(size: float) -> str:

@@ -63,7 +63,7 @@ def test_the_readers_own_run_stands_beside(folders: list[Path]) -> None:
 def test_a_kind_that_loses_more_than_it_may_is_told(folders: list[Path]) -> None:
     found = kinds.table().replace({"kind": {"dynamic": "int16x8"}})
     (line,) = (line for line in kinds.losses(found).splitlines() if "int16x8" in line)
-    assert "`student.dynamic`, -" in line and "more than the 0.1 points" in line
+    assert "`student.dynamic`, −" in line and "more than the 0.1 points" in line
 
 
 def test_a_kind_that_is_not_for_tflite_micro_has_no_arena(folders: list[Path], tmp_path: Path) -> None:

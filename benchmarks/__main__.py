@@ -14,7 +14,7 @@ from benchmarks import Table
 from tinyloc import provenance
 from tinyloc.files import write_json
 
-SUBJECTS = ("networks", "simulator", "export", "runtime")
+SUBJECTS = ("networks", "simulator", "export", "runtime", "quick")
 ALONE = ("matrix",)  # takes long, and runs only where it is named
 RESULTS = Path(__file__).parents[1] / "build" / "bench"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import tiny_model
+from report_tree import write_export, write_result
 
 from tinyloc.device import toolchain
 
@@ -62,6 +63,19 @@ def test_a_promise_that_is_not_kept_fails_the_command(benchmarks, ratio, status,
     assert command.main(["networks"]) == status
     assert ("slower than it should be: scan" in capsys.readouterr().out) == bool(status)
     assert json.loads((tmp_path / "networks.json").read_text())["rows"] == [dict(table.rows[0])]
+
+
+def test_exports_are_listed_with_their_sizes_and_scores_or_said_not_to_be_there(benchmarks, tmp_path):
+    from benchmarks import quick
+
+    (nothing,) = quick.rows(tmp_path)
+    assert "make book" in nothing["model"] and nothing["macro F1"] is None
+    for seed, right in enumerate((0.9, 0.8)):
+        write_export(write_result(tmp_path, "shib", "student.int8", right, seed), 40_000 + seed, 20_000)
+    (row,) = quick.rows(tmp_path)
+    assert (row["model"], row["tflite"], row["arena"]) == ("shib student.int8", 40_001, 20_000)
+    assert 70 < row["from"] <= row["macro F1"] <= row["to"] < 100
+    assert set(row) == set(nothing)
 
 
 def test_a_subject_that_there_is_not_is_named(benchmarks, capsys):

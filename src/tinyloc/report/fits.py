@@ -145,21 +145,18 @@ def words(found: pd.DataFrame) -> str:
     lines = []
     for question in QUESTIONS:
         part = found[found["question"] == question.text]
-        lines.append(f"- **{question.text}**: {_named(part) or 'no such model was exported, here or in a reference'}.")
+        lines.append(f"- **{question.text}**" + (":" if len(part) else ": no such model was exported, here or there."))
+        lines += [f"  - {_one(row)}" for _, row in part.iterrows()]
     return "\n".join(lines)
 
 
-def _named(part: pd.DataFrame) -> str:
-    return "; ".join(_one(row) for _, row in part.iterrows())
-
-
 def _one(row: pd.Series) -> str:
-    where = f"{row['runtime']}, {row['dataset']} ({row['source']})"
+    where = f"{row['runtime']}, {row['dataset']}, {row['source']}"
     if not row["fits"]:
-        return f"{where}: none, the smallest is `{row['entry']}` with {kilobytes(row['taken'])} KB"
-    interval = "" if np.isnan(row["low"]) else f", interval {percent(row['low'])} to {percent(row['high'])}"
+        return f"{where}: none, the smallest is `{row['entry']}` with {kilobytes(row['taken'])} KB."
+    interval = "" if np.isnan(row["low"]) else f" ({percent(row['low'])} – {percent(row['high'])})"
     score = f"macro F1 {percent(row['macro_f1'])} %{interval}"
-    return f"{where}: `{row['entry']}` with {kilobytes(row['taken'])} KB and {score}"
+    return f"{where}: `{row['entry']}` with {kilobytes(row['taken'])} KB and {score}."
 
 
 def candidates(exported: Sequence[Path], on_device: Sequence[Path]) -> pd.DataFrame:

@@ -21,7 +21,7 @@ MDCSA_WIDTHS, MAMBA_WIDTHS = (8, 16, 32, 64, 128, 256), (8, 16, 32, 64)
 MODALITIES: tuple[list[Modality], ...] = (["rssi", "acc"], ["rssi"], ["acc"])
 KINDS: tuple[ExportKind, ...] = tuple(kind for kind in kinds.AVOID if kind != "int8-aware")  # the graph of int8
 N_WINDOWS = 20
-FITTED_FROM = 64
+FITTED_FROM = 128
 """Scores of a wide network with a random head are nearly ties, among which rounding decides; those of a trained one
 are not."""
 

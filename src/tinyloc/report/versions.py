@@ -34,7 +34,9 @@ def data(study: Any) -> pd.DataFrame:
 
 def configuration(config: Any) -> str:
     """The validated configuration as YAML, with every default written out."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False).rstrip()
+    settings = config.model_dump(mode="json")
+    told = {name: value for name, value in settings.items() if value != {}}  # a reader takes `{}` for a hole
+    return yaml.safe_dump(told, sort_keys=False).rstrip()
 
 
 def _library(name: str) -> str:

@@ -28,6 +28,7 @@ datasets:
 windows: {train_hop: 3}
 models:
   teacher: {family: mdcsa, d: 8, training: {epochs: 20, batch: 16, learning_rate: 0.01, acc_shift: 0.1}}
+  endless: {family: mdcsa, d: 8, training: {epochs: 2000, batch: 16, patience: 2000}}
 """
 KILLS = 10
 
@@ -47,9 +48,9 @@ def study(tmp_path_factory) -> Path:
     return folder
 
 
-def command(study: Path, root: str) -> list[str]:
+def command(study: Path, root: str, model: str = "teacher") -> list[str]:
     options = ["--config", str(study / "study.yaml"), "--root", str(study / root), "--workers", "1"]
-    return ["train", "--dataset", "flat", "--model", "teacher", *options]
+    return ["train", "--dataset", "flat", "--model", model, *options]
 
 
 def tinyloc(arguments: list[str]) -> None:
@@ -116,7 +117,7 @@ def test_ten_kills_at_random_moments_change_nothing(study, processes):
 
 def test_ctrl_c_leaves_one_line_and_a_checkpoint_to_go_on_from(study):
     run = subprocess.Popen(
-        [sys.executable, "-m", "tinyloc.cli", *command(study, "stopped")],
+        [sys.executable, "-m", "tinyloc.cli", *command(study, "stopped", "endless")],
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,

@@ -24,7 +24,7 @@ def predict_steps(
 
     MDCSA sees the window alone and answers with the last state of its Viterbi path, or as its `decide` says. A causal
     network runs along the whole recording, its state reset where a segment begins, and is asked at the same steps;
-    with `reset` it begins anew at the first step of every window, and sees no more than that either.
+    with `reset`, or in the form of windows, it begins anew at the first step of every window and sees no more.
     The probability of a room is the marginal of the CRF at the last step where there is one, or else the softmax.
     Raises InputError: no segment is as long as a window.
     """

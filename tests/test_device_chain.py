@@ -46,6 +46,11 @@ def windowed(n_ap: int) -> ModelWriter:
     return m
 
 
+def marginal(n_ap: int) -> ModelWriter:
+    """The same, whose answer is the likeliest room."""
+    return windowed(n_ap)
+
+
 def undecoded(n_ap: int) -> ModelWriter:
     """The same, of which the best score of the last step is the answer."""
     return windowed(n_ap)
@@ -77,7 +82,7 @@ def export(folder, kind, gateways=GATEWAYS):
         json.dumps(
             {
                 **{"bin_s": 1.0, "silent_dbm": -120.0, "max_gap_s": 2.5, "window_steps": LENGTH},
-                "decoder": kind is windowed,
+                "decoder": {windowed: "viterbi", marginal: "marginal"}.get(kind),
                 **{"rssi": {"columns": list(gateways)}, "acc": {"columns": list(felt)}},
             }
         )
@@ -85,7 +90,7 @@ def export(folder, kind, gateways=GATEWAYS):
     limits = {"acc": {name: {"min": -0.1, "max": 0.7} for name in felt} | {"mean_x": {"min": 0.25, "max": 0.25}}}
     limits["rssi"] = {name: {"min": -120.0, "max": -41.3 - i} for i, name in enumerate(gateways)}
     (folder / "scaler.json").write_text(json.dumps(limits))
-    if kind is windowed:
+    if kind in (windowed, marginal):
         random = np.random.default_rng(4)
         energies = {"start": random.normal(size=3), "transition": np.eye(3) + random.normal(size=(3, 3))}
         energies["end"] = random.normal(size=3)
@@ -101,10 +106,13 @@ KINDS = {
     "no-decoder": (undecoded, 1, None),
     "lag": (windowed, 3, 4),
     "no-lag": (windowed, 1, 0),
+    "marginal": (marginal, 1, None),
+    "filter": (marginal, 2, 0),
+    "smoother": (marginal, 3, 4),
 }
 
 SLOW = {
-    name: [pytest.mark.slow] if name in {"no-lag", "no-decoder"} else [] for name in KINDS
+    name: [pytest.mark.slow] if name in {"no-lag", "no-decoder", "filter"} else [] for name in KINDS
 }  # what building with sanitizers takes
 
 
@@ -175,11 +183,15 @@ def test_the_root_is_correctly_rounded(tmp_path):
 
 def test_the_emitted_code_is_clean_for_the_static_analyser(tmp_path):
     tiny_model.need(toolchain.HOST_GCC)
-    for kind, hop, lag in (KINDS[name] for name in ("window", "stream", "lag")):
+    for kind, hop, lag in (KINDS[name] for name in ("window", "stream", "lag", "marginal", "smoother")):
         folder = tmp_path / f"{kind.__name__}-{lag}"
         emit_chain(export(folder / "export", kind), folder / "c", hop=hop, lag=lag)
-        decoder = "tl_decode.c" if lag is None else "tl_online.c"
-        for source in ("tl_chain.c", "tl_features.c", decoder, "chain_config.c"):
+        sources = {path.name for path in (folder / "c").glob("tl_*.c")}
+        decoders = {"tl_decode.c", "tl_online.c", "tl_marginal.c", "tl_smooth.c"}
+        forward = {"tl_forward.c", "tl_math.c"} if kind is marginal else set()
+        decoder = ("tl_marginal.c", "tl_smooth.c") if kind is marginal else ("tl_decode.c", "tl_online.c")
+        assert sources & decoders == {decoder[lag is not None]} and forward <= sources
+        for source in ("tl_chain.c", "tl_features.c", *(sources & decoders), *forward, "chain_config.c"):
             gcc("-O2", "-fanalyzer", "-c", folder / "c" / source, "-o", tmp_path / "object.o")
 
 
@@ -193,12 +205,23 @@ def recording():
     return data.gateways, data.recordings[-1].packets.iloc[:250]
 
 
-def test_a_recording_gives_the_same_rooms_on_a_board(tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "board", "lag"),
+    [
+        (windowed, "mps2-an386", None),
+        (marginal, "mps2-an386", None),
+        pytest.param(marginal, "mps2-an500", None, marks=pytest.mark.slow),
+        pytest.param(marginal, "mps3-an547", None, marks=pytest.mark.slow),
+        pytest.param(marginal, "mps2-an500", 0, marks=pytest.mark.slow),
+        (marginal, "mps3-an547", 0),
+    ],
+)
+def test_a_recording_gives_the_same_rooms_on_a_board(tmp_path, kind, board, lag):
     tiny_model.need(toolchain.CROSS_GCC, toolchain.QEMU, toolchain.HOST_GCC)
     gateways, packets = recording()
     write_csv(tmp_path / "packets.csv", packets)
-    exported = export(tmp_path / "export", windowed, sorted(gateways))
-    report = chain.run_chain(exported, tmp_path / "packets.csv", "mps2-an386", 2048, stack=512)
+    exported = export(tmp_path / "export", kind, sorted(gateways))
+    report = chain.run_chain(exported, tmp_path / "packets.csv", board, 2048, stack=512, lag=lag)
     assert report["packets"] == 250 and report["rooms"] > 0
     assert report["agreement"] == {"features": True, "rooms": report["rooms"], "host": True}
     count = report["instructions"]
@@ -218,14 +241,15 @@ def test_a_model_with_a_state_begins_anew_after_a_gap_on_a_board(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", [windowed, marginal])
 @pytest.mark.parametrize(("board", "hop", "lag"), [("mps2-an386", 1, 5), ("mps2-an500", 2, 1), ("mps3-an547", 3, 2)])
-def test_a_lag_gives_the_rooms_of_the_online_search_on_a_board(tmp_path, board, hop, lag):
+def test_a_lag_gives_the_rooms_of_the_online_search_on_a_board(tmp_path, board, hop, lag, kind):
     tiny_model.need(toolchain.CROSS_GCC, toolchain.QEMU, toolchain.HOST_GCC)
     ms = np.concatenate([np.arange(40) * 400, 60_000 + np.arange(30) * 400, 120_000 + np.arange(4) * 400])
     random = np.random.default_rng(5)
     packets = table(ms, rssi=random.integers(-100, -40, len(ms)), gateway=random.choice(GATEWAYS, len(ms)))
     write_csv(tmp_path / "packets.csv", packets)
-    exported = export(tmp_path / "e", windowed)
+    exported = export(tmp_path / "e", kind)
     given = exported, tmp_path / "packets.csv", board, 2048
     report = chain.run_chain(*given, stack=512, hop=hop, lag=lag, outputs=tmp_path / "rooms.csv")
     kept = pd.read_csv(tmp_path / "rooms.csv")
@@ -277,6 +301,7 @@ def edited(folder, name, change):
         (lambda f: (f / "decoder.json").unlink(), r"decoder\.json: no such file; give a folder"),
         (lambda f: edited(f, "decoder.json", lambda d: d.pop("end")), "not the files of one export"),
         (lambda f: edited(f, "decoder.json", lambda d: d["transition"].pop()), "not the energies of 3 rooms"),
+        (lambda f: edited(f, "features.json", lambda d: d.update(decoder=True)), "not the files of one export .*True"),
         (lambda f: edited(f, "scaler.json", lambda d: d["rssi"].pop("west")), "not the files of one export"),
         (lambda f: edited(f, "features.json", lambda d: d["rssi"]["columns"].pop()), "does not take the features"),
     ],
@@ -287,6 +312,16 @@ def test_an_export_that_is_not_whole_is_named(tmp_path, spoil, message):
     with pytest.raises(InputError, match=message) as caught:
         emit_chain(folder, tmp_path / "aot")
     assert "\n" not in str(caught.value) and not (tmp_path / "aot").exists()
+
+
+def test_odds_that_float32_would_not_hold_are_refused(tmp_path):
+    folder = export(tmp_path / "export", marginal)
+    emit_chain(folder, tmp_path / "c")
+    edited(folder, "decoder.json", lambda d: d["transition"][1].__setitem__(2, -70.0))
+    with pytest.raises(InputError, match=r"decoder\.json: energies of transition are 7\d apart, and .* device take 40"):
+        emit_chain(folder, tmp_path / "d")
+    edited(folder, "features.json", lambda d: d.update(decoder="viterbi"))
+    emit_chain(folder, tmp_path / "d")  # whose search only adds
 
 
 def test_a_model_with_a_state_needs_every_step_and_a_number_32_bits(tmp_path):

@@ -2,8 +2,9 @@
  *
  * The same numbers as tinyloc.data.stream (steps), tinyloc.data.windows.Scaler, the compiled model beside it and
  * tinyloc.models.crf (viterbi_numpy over a window; where CHAIN_ONLINE is 1, OnlineViterbi over the segment), bit for
- * bit. No heap, no recursion; all memory is static: one open step, the last CHAIN_LENGTH scaled steps in the model's own
- * type, the model's arena and state, and the back pointers of the last CHAIN_LAG steps.
+ * bit; where marginals decide (last_marginal_numpy, OnlineMarginal) up to rounding, with the same bits on every board.
+ * No heap, no recursion; all memory is static: one open step, the last CHAIN_LENGTH scaled steps in the model's own
+ * type, the model's arena and state, and what the decoder keeps of the last CHAIN_LAG steps.
  */
 #ifndef TL_CHAIN_H
 #define TL_CHAIN_H

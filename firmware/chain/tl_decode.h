@@ -1,4 +1,5 @@
-/* From the model's scores to a room. */
+/* From the scores of a window to a room: tl_decode.c where the likeliest path or the best score decides, tl_marginal.c
+ * where the likeliest room does. */
 #ifndef TL_DECODE_H
 #define TL_DECODE_H
 

@@ -1,8 +1,10 @@
-/* Viterbi's search on a stream of scores, with a fixed lag: the room of CHAIN_LAG steps ago, given all that was seen
- * since. tinyloc.models.crf.OnlineViterbi to the bit, ties included.
+/* Rooms of a stream of scores, with a fixed lag: of CHAIN_LAG steps ago, given all that was seen since. In constant
+ * memory, however long the stream is.
  *
- * A step costs CHAIN_ROOMS^2 additions and CHAIN_LAG steps back. CHAIN_LAG rows of back pointers and CHAIN_ROOMS
- * floats are all the memory, however long the stream is.
+ * tl_online.c is Viterbi's search, tinyloc.models.crf.OnlineViterbi to the bit, ties included: a step costs CHAIN_ROOMS^2
+ * additions and CHAIN_LAG steps back, and CHAIN_LAG rows of back pointers and CHAIN_ROOMS floats are kept. tl_smooth.c
+ * gives the likeliest rooms, tinyloc.models.crf.OnlineMarginal up to rounding: (CHAIN_LAG + 1) CHAIN_ROOMS^2 products a
+ * step, and 2 (CHAIN_LAG + 1) CHAIN_ROOMS floats.
  */
 #ifndef TL_ONLINE_H
 #define TL_ONLINE_H

@@ -224,6 +224,7 @@ class CausalNeural(Neural):
 
 
 Modality = Literal["rssi", "acc"]
+Decision = Literal["viterbi", "marginal"]
 
 
 class MdcsaModel(Neural):
@@ -239,7 +240,7 @@ class MdcsaModel(Neural):
     rssi_bins: Annotated[int, Field(ge=0)] = Field(
         0, description="parts of a gateway's range that the network is told apart, and silence; 0: one number"
     )
-    decide: Literal["viterbi", "marginal"] = Field(
+    decide: Decision = Field(
         "viterbi",
         description="the answer of a window: where its likeliest path ends, or the likeliest room at its end",
     )
@@ -464,12 +465,6 @@ class Config(Strict):
             if not isinstance(self.models[export.model], MdcsaModel | MambaModel):
                 family = self.models[export.model].family
                 raise ValueError(f"exports.{i}.model: {export.model!r} is of family {family}; mdcsa and mamba export")
-            if getattr(self.models[export.model], "decide", "viterbi") != "viterbi":
-                raise ValueError(f"exports.{i}.model: {export.model!r} decides by marginals; what is exported by paths")
-            if getattr(self.models[export.model], "rssi_bins", 0):
-                raise ValueError(
-                    f"exports.{i}.model: {export.model!r} has rssi_bins, which no export computes; remove it"
-                )
             if "int8-aware" in export.kinds and not isinstance(self.models[export.model], MdcsaModel):
                 raise ValueError(f"exports.{i}.kinds: int8-aware trains on windows; {export.model!r} runs on streams")
         exported = {(e.model, kind) for e in self.exports for kind in e.kinds}

@@ -22,6 +22,10 @@ from tinyloc.files import shipped, write_text
 
 CONFIG = "chain_config.h"
 MOST_LAG = 3600  # steps; at one a second, an hour
+MOST_SPAN = 40.0
+"""Between the energies of moves (and those of ends) that marginals are made with on a device, in nats: then every move
+has odds of e^-40 at least, and what float32 cannot hold beside the likeliest room, less than e^-87, stays without a say
+whatever comes. Trained energies lie within ten."""
 
 
 def emit_chain(
@@ -37,7 +41,8 @@ def emit_chain(
 
     hop: steps from one inference to the next; a model with a state needs every step. samples: of the accelerometer in
     a packet; left out for a model without. lag: None decodes every window by itself and gives the room of its last
-    step; a number decodes the segment as it comes, and gives the room of so many steps ago (`OnlineViterbi`).
+    step; a number decodes the segment as it comes, and gives the room of so many steps ago (`OnlineViterbi`,
+    `OnlineMarginal`).
     ram, core: see `compile_model`, whose report is returned.
     Raises InputError: what `Deployed.read` and `compile_model` raise; or `hop` or `lag` is not possible.
     """
@@ -48,13 +53,26 @@ def emit_chain(
         _check_lag(deployed, hop, lag)
     files = _files(deployed, hop, samples if deployed.accelerometer else 0, lag)
     report = compile_model(deployed.model, out, ram, core)
-    unused = "tl_online" if lag is None else "tl_decode"
-    for source in sorted((shipped("firmware") / "chain").glob("*.[ch]")):
-        if source.stem != unused:
-            shutil.copyfile(source, Path(out) / source.name)
+    for source in _sources(deployed, lag):
+        shutil.copyfile(source, Path(out) / source.name)
     for name, text in files.items():
         write_text(Path(out) / name, text)
     return report
+
+
+def _sources(deployed: Deployed, lag: int | None) -> list[Path]:
+    """Of `firmware/chain`, those of a chain that decodes in this way; marginals need an exponential too."""
+    chain, kernels = shipped("firmware") / "chain", shipped("firmware") / "kernels"
+    marginal = deployed.crf is not None and deployed.crf.decide == "marginal"
+    interface, paths, rooms = ("tl_decode.h", "tl_decode.c", "tl_marginal.c")
+    if lag is not None:
+        interface, paths, rooms = ("tl_online.h", "tl_online.c", "tl_smooth.c")
+    found = ["chain.h", "chain.c", "features.h", "features.c"]
+    found = [*(chain / f"tl_{name}" for name in found), chain / interface]
+    if not marginal:
+        return [*found, chain / paths]
+    forward = [chain / "tl_forward.h", chain / "tl_forward.c", kernels / "tinyloc_kernels.h", kernels / "tl_math.c"]
+    return [*found, chain / rooms, *forward]
 
 
 def _check_lag(deployed: Deployed, hop: int, lag: int) -> None:
@@ -147,11 +165,28 @@ def _inputs(deployed: Deployed) -> list[dict]:
 
 
 def _energies(deployed: Deployed) -> dict | None:
+    """As energies for Viterbi's search. For marginals `transition` and `end` as odds, exp(energy) of which the largest
+    is 1; `start` stays, because the first step's scores come to it before the exponential.
+
+    Raises InputError: energies are so far apart that the odds would not hold them, see `MOST_SPAN`.
+    """
     if deployed.crf is None:
         return None
-    crf = deployed.crf
+    crf, odds = deployed.crf, deployed.crf.decide == "marginal"
+    transition, end = (_odds(deployed, name) if odds else getattr(crf, name) for name in ("transition", "end"))
     return {
+        "odds": odds,
         "start": [float_literal(v) for v in crf.start],
-        "transition": [[float_literal(v) for v in row] for row in crf.transition],
-        "end": [float_literal(v) for v in crf.end],
+        "transition": [[float_literal(v) for v in row] for row in transition],
+        "end": [float_literal(v) for v in end],
     }
+
+
+def _odds(deployed: Deployed, name: str) -> np.ndarray:
+    energies = getattr(deployed.crf, name).astype(np.float64)
+    if np.ptp(energies) > MOST_SPAN:
+        raise InputError(
+            f"{deployed.folder}/decoder.json: energies of {name} are {np.ptp(energies):.0f} apart, and marginals on a "
+            f"device take {MOST_SPAN}; train with a smaller learning rate, or decide by viterbi"
+        )
+    return np.exp(energies - energies.max()).astype(np.float32)

@@ -4,27 +4,30 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
 from tinyloc.aot import reader
 from tinyloc.aot.graph import Graph, Tensor
-from tinyloc.config import Features
+from tinyloc.config import Decision, Features
 from tinyloc.data.features import ACC_NAMES
 from tinyloc.data.windows import Scaler
 from tinyloc.errors import InputError
 from tinyloc.files import read_json
 
 STATE, NEXT = "state/", "next/"
+DECISIONS = get_args(Decision)
 
 
 @dataclass(frozen=True)
 class Energies:
-    """Of a CRF, as `models.crf` has them; row of `transition`: the room before."""
+    """Of a CRF, as `models.crf` has them, and what they are for; row of `transition`: the room before."""
 
     start: np.ndarray  # [R] float32
     transition: np.ndarray  # [R, R] float32
     end: np.ndarray  # [R] float32
+    decide: str  # viterbi: where the likeliest path ends; marginal: the likeliest room
 
 
 @dataclass(frozen=True)
@@ -88,9 +91,7 @@ class Deployed:
                         for end in ("min", "max")
                     )
                 ),
-                crf=Energies(**{k: np.array(v, np.float32) for k, v in _json(folder / "decoder.json").items()})
-                if features["decoder"]
-                else None,
+                crf=_energies(folder, features["decoder"]) if features["decoder"] is not None else None,
                 graph=reader.read(folder / "model.tflite"),
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -112,6 +113,14 @@ class Deployed:
             raise InputError(f"{self.folder}: the model has a state and a decoder; export the model again")
         if self.crf and self.crf.transition.shape != (n_rooms, n_rooms):
             raise InputError(f"{self.folder}/decoder.json: not the energies of {n_rooms} rooms; export the model again")
+
+
+def _energies(folder: Path, decide: str) -> Energies:
+    if decide not in DECISIONS:
+        raise ValueError(f"decoder {decide!r}")
+    return Energies(
+        **{name: np.array(values, np.float32) for name, values in _json(folder / "decoder.json").items()}, decide=decide
+    )
 
 
 def _text(path: Path) -> str:

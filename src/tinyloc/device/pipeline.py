@@ -8,7 +8,7 @@ from tinyloc.aot.deployed import Deployed
 from tinyloc.data.packets import Dataset, Recording
 from tinyloc.data.stream import Step, StepStream, Window, WindowStream, play
 from tinyloc.device.tflm import Tflm
-from tinyloc.models.crf import OnlineViterbi, viterbi_numpy
+from tinyloc.models.crf import ONLINE, last_rooms_numpy
 
 NO_ROOM = -1
 
@@ -34,8 +34,9 @@ def follow(deployed: Deployed, recording: Recording, hop: int = 1, lag: int | No
     """The trace of a recording, and how many steps each packet showed to be over [P] int64.
 
     `StepStream`, `Scaler`, `WindowStream`, the model in TFLite Micro (its state zeroed where a segment begins), then
-    the last room of the window's Viterbi path, or the largest score where there is no CRF; with a lag, the rooms of
-    `OnlineViterbi` over the segment. The last step of the trace is the one that the end of the recording closes.
+    the answer of the window as its CRF decides (`last_rooms_numpy`), or the largest score where there is none; with a
+    lag, the rooms of `OnlineViterbi` or `OnlineMarginal` over the segment. The last step of the trace is the one that
+    the end of the recording closes.
     """
     dataset = Dataset(recording.name, deployed.gateways, deployed.rooms, (recording,), "one recording")
     stream = StepStream(len(deployed.gateways), deployed.accelerometer, deployed.features)
@@ -77,7 +78,7 @@ def _last_rooms(deployed: Deployed, scores: np.ndarray) -> np.ndarray:
     if deployed.crf is None:
         return scores[:, -1].argmax(-1)
     crf = deployed.crf
-    return viterbi_numpy(scores, crf.start, crf.transition, crf.end)[:, -1]
+    return last_rooms_numpy(scores, crf.start, crf.transition, crf.end, crf.decide)
 
 
 def _lagged_rooms(
@@ -88,7 +89,8 @@ def _lagged_rooms(
     The decoder sees every step once: of a segment's first window all of them, later those since the window before.
     """
     room, rest = np.full(len(segment), NO_ROOM, np.int32), np.full((len(segment), lag), NO_ROOM, np.int32)
-    decoder = OnlineViterbi(deployed.crf.start, deployed.crf.transition, deployed.crf.end, lag)
+    crf = deployed.crf
+    decoder = ONLINE[crf.decide](crf.start, crf.transition, crf.end, lag)
     windows = iter(scores)
     for steps in np.split(np.arange(len(segment)), np.flatnonzero(np.diff(segment)) + 1):
         decoder.reset()

@@ -22,7 +22,7 @@ from tinyloc.export.codes import Coded, Layer
 from tinyloc.export.noise import decibels
 from tinyloc.export.simulation import Simulation
 from tinyloc.files import atomic
-from tinyloc.models.crf import viterbi_numpy
+from tinyloc.models.crf import last_rooms_numpy
 from tinyloc.models.mdcsa import MDCSA
 from tinyloc.training.checkpoint import Trained, load
 from tinyloc.training.distil import all_scores
@@ -202,4 +202,4 @@ def _rooms(trained: Trained, scores: np.ndarray) -> np.ndarray:
     """Rooms at the windows' last steps [N], by the CRF that was trained."""
     crf = trained.model.crf
     start, transition, end = (p.detach().numpy() for p in (crf.start, crf.transition, crf.end))
-    return viterbi_numpy(scores, start, transition, end)[:, -1]
+    return last_rooms_numpy(scores, start, transition, end, trained.model.decide)

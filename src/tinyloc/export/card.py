@@ -42,7 +42,7 @@ def leave(folder: Path, trained: Trained, making: Making, entry: Mapping, metric
     write_json(folder / "scaler.json", _scaler(trained))
     write_json(folder / "features.json", _features(trained, making))
     files = ["model.tflite", "labels.txt", "scaler.json", "features.json"]
-    if _decoded(trained):
+    if _decider(trained):
         crf = {name: values.tolist() for name, values in trained.model.crf.state_dict().items()}
         write_json(folder / "decoder.json", crf)
         files.append("decoder.json")
@@ -51,7 +51,7 @@ def leave(folder: Path, trained: Trained, making: Making, entry: Mapping, metric
         **asdict(making) | {"features": making.features},
         family=trained.config.family.upper(),
         streamed=trained.model.streams,
-        decoded=_decoded(trained),
+        decider=_decider(trained),
         steps=making.n_steps,
         integers=making.kind in INTEGERS,
         ports=[_row(name, port) for name, port in {**model.inputs, **model.outputs}.items()],
@@ -82,15 +82,15 @@ def _features(trained: Trained, making: Making) -> dict:
     return {
         **making.features.model_dump(),
         "window_steps": making.n_steps,
-        "decoder": _decoded(trained),
+        "decoder": _decider(trained),
         "rssi": {"columns": list(trained.gateways), "unit": "dBm", "statistic": heard},
         "acc": {"columns": list(ACC_NAMES[: trained.n_acc]), "unit": "g", "statistic": moved},
     }
 
 
-def _decoded(trained: Trained) -> bool:
-    """Whether the scores are no answer yet: a CRF finds the likeliest rooms of a window from them."""
-    return isinstance(trained.model, MDCSA)
+def _decider(trained: Trained) -> config.Decision | None:
+    """How a CRF makes an answer of a window's scores; None where the best score is the answer."""
+    return trained.model.decide if isinstance(trained.model, MDCSA) else None
 
 
 def _row(name: str, port: Port) -> dict:

@@ -20,7 +20,7 @@ from tinyloc.export.calibration import Calibration
 from tinyloc.export.ranges import Method
 from tinyloc.export.scheme import Ranges
 from tinyloc.files import atomic
-from tinyloc.models.crf import viterbi_numpy
+from tinyloc.models.crf import last_rooms_numpy
 from tinyloc.models.mamba import Mamba
 from tinyloc.models.mdcsa import MDCSA
 from tinyloc.models.registry import parameters
@@ -165,12 +165,12 @@ def _rows_of(asked: Windows, recordings: Sequence[Steps]) -> np.ndarray:
 
 
 def _decode(model: MDCSA | Mamba, scores: np.ndarray) -> np.ndarray:
-    """Rooms at the windows' last steps [N], by Viterbi with the CRF that was trained: it runs outside the `.tflite`."""
+    """Rooms at the windows' last steps [N], as the network decides: its CRF runs outside the `.tflite`."""
     if isinstance(model, Mamba):
         return scores[:, -1].argmax(-1)
     crf = model.crf
     start, transition, end = (p.detach().numpy() for p in (crf.start, crf.transition, crf.end))
-    return viterbi_numpy(scores, start, transition, end)[:, -1]
+    return last_rooms_numpy(scores, start, transition, end, model.decide)
 
 
 def _entry(path: Path, found: agreement.Agreement, kind: ExportKind) -> dict:

@@ -3,6 +3,8 @@
 p(path | scores) is that of `tinyloc.models.chain`, whose start, transition and end energies are learnt.
 """
 
+from collections import deque
+
 import numpy as np
 import torch
 from torch import nn
@@ -94,6 +96,25 @@ def viterbi_numpy(scores: np.ndarray, start: np.ndarray, transition: np.ndarray,
     return path
 
 
+def last_marginal_numpy(scores: np.ndarray, start: np.ndarray, transition: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """`Chain.log_last_marginal` with no torch: log p(room at the last step), [B, T, R] -> [B, R]."""
+    forward = start + scores[:, 0]
+    for at_step in scores.swapaxes(0, 1)[1:]:
+        forward = forward - forward.max(1, keepdims=True)  # or a long window would leave float32 few digits
+        forward = np.logaddexp.reduce(forward[:, :, None] + transition, 1) + at_step
+    forward = forward + end
+    return forward - np.logaddexp.reduce(forward, 1, keepdims=True)
+
+
+def last_rooms_numpy(
+    scores: np.ndarray, start: np.ndarray, transition: np.ndarray, end: np.ndarray, decide: str
+) -> np.ndarray:
+    """`MDCSA.last_room` with no torch: the answer of windows [B, T, R] -> [B] int64. decide: viterbi or marginal."""
+    if decide == "marginal":
+        return last_marginal_numpy(scores, start, transition, end).argmax(-1)
+    return viterbi_numpy(scores, start, transition, end)[:, -1]
+
+
 class OnlineViterbi:
     """Viterbi on a stream, with a fixed lag: the room of `lag` steps ago, given all that was seen since.
 
@@ -142,3 +163,53 @@ class OnlineViterbi:
             room = int(self._came_from[step % self.lag, room])
             path.append(room)
         return path[::-1]
+
+
+class OnlineMarginal:
+    """The likeliest room on a stream, with a fixed lag: of `lag` steps ago, whatever path leads there, given all that
+    was seen since.
+
+    Without a lag it is the forward recursion, a filter: one step costs R² products, R numbers are all the memory. With
+    one it goes back over the last `lag` steps, R² products each, and keeps 2 R numbers of each (a fixed-lag smoother;
+    Rabiner 1989, section III-B). The answer of a window by itself (`last_rooms_numpy`) is another one in three ways:
+    the window begins from `start` where the stream remembers, it ends with `end` where the stream goes on, and all its
+    scores come from one inference, where those of a stream were each made when the step was new.
+    """
+
+    def __init__(self, start: np.ndarray, transition: np.ndarray, end: np.ndarray, lag: int):
+        """The energies of a CRF (start [R], transition [R, R], end [R]), and how many steps the answer may wait."""
+        self.start, self.transition, self.end, self.lag = start, transition, end, lag
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new stream."""
+        self._steps = 0
+        self._recent: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=self.lag + 1)  # forward and scores of a step
+
+    def push(self, scores: np.ndarray) -> int | None:
+        """Take in the scores [R] of one step; the room of `lag` steps ago, or None if there was no such step yet."""
+        if self._steps == 0:
+            forward = self.start + scores
+        else:
+            forward = np.logaddexp.reduce(self._recent[-1][0][:, None] + self.transition, 0) + scores
+        # only differences count, and these stay small
+        self._recent.append((forward - forward.max(), scores))
+        self._steps += 1
+        return self._rooms(np.zeros_like(self.end))[0] if self._steps > self.lag else None
+
+    def finish(self) -> list[int]:
+        """End the stream: the rooms of the last steps, `lag` of them at most, that `push` has not given out."""
+        rooms = self._rooms(self.end)
+        return rooms[1:] if self._steps > self.lag else rooms
+
+    def _rooms(self, backward: np.ndarray) -> list[int]:
+        """The likeliest room of every step that is kept, oldest first. backward: of the last of them, [R]."""
+        rooms = []
+        for forward, scores in reversed(self._recent):
+            rooms.append(int((forward + backward).argmax()))
+            backward = np.logaddexp.reduce(self.transition + (scores + backward), 1)
+        return rooms[::-1]
+
+
+ONLINE = {"viterbi": OnlineViterbi, "marginal": OnlineMarginal}
+"""How a stream is decoded, by `decide`."""

@@ -1,8 +1,8 @@
 """Every MDCSA and Mamba of the project in every kind of export: converted, run in TFLite Micro, compared with PyTorch.
 
-Widths 8 to 256 and 8 to 64, one or two modalities and layers, Mamba step by step and by windows; inputs, rooms and
-weights are those of `benchmarks.export`, only that wider networks are moved less from their initialisation. It takes
-the better part of an hour, so it runs when it is named alone; some of the rows are among the slow tests.
+Widths 8 to 256 and 8 to 64, one or two modalities and layers, RSSI as it is and in pieces, Mamba step by step and by
+windows; inputs, rooms and weights are those of `benchmarks.export`, only that wider networks are moved less from their
+initialisation. It takes more than an hour, so it runs when it is named alone; some of the rows are among the slow tests.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,6 +21,8 @@ MDCSA_WIDTHS, MAMBA_WIDTHS = (8, 16, 32, 64, 128, 256), (8, 16, 32, 64)
 MODALITIES: tuple[list[Modality], ...] = (["rssi", "acc"], ["rssi"], ["acc"])
 KINDS: tuple[ExportKind, ...] = tuple(kind for kind in kinds.AVOID if kind != "int8-aware")  # the graph of int8
 N_WINDOWS = 20
+PIECES = 10
+"""`rssi_bins` of every second MDCSA that sees RSSI."""
 FITTED_FROM = 128
 """Scores of a wide network with a random head are nearly ties, among which rounding decides; those of a trained one
 are not."""
@@ -37,7 +39,9 @@ def models() -> dict[str, Model]:
     found: dict[str, Model] = {}
     for d in MDCSA_WIDTHS:
         for seen in MODALITIES:
-            found[f"MDCSA d={d} {'+'.join(seen)}"] = MdcsaModel(family="mdcsa", d=d, modalities=seen)
+            for bins in (0, PIECES) if "rssi" in seen else (0,):
+                name = f"MDCSA d={d} {'+'.join(seen)}{', in pieces' * (bins > 0)}"
+                found[name] = MdcsaModel(family="mdcsa", d=d, modalities=seen, rssi_bins=bins)
     for d in MAMBA_WIDTHS:
         for layers in (1, 2):
             for with_acc in (True, False):

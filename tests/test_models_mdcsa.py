@@ -4,13 +4,20 @@ import math
 
 import pytest
 import torch
-from pydantic import ValidationError
 from torch.nn import functional as F
 from toy_rooms import windows
 
-from tinyloc.config import Config, MdcsaModel, Training
+from tinyloc.config import MdcsaModel, Training
 from tinyloc.errors import InputError
-from tinyloc.models.mdcsa import MDCSA, CausalConv1d, GatedResidualNetwork, attend, piecewise, sinusoidal_code
+from tinyloc.models.mdcsa import (
+    HEARD_SLOPE,
+    MDCSA,
+    CausalConv1d,
+    GatedResidualNetwork,
+    attend,
+    piecewise,
+    sinusoidal_code,
+)
 from tinyloc.models.registry import build
 from tinyloc.training.fit import Batches, fit
 
@@ -176,26 +183,17 @@ def test_the_likeliest_last_room_need_not_end_the_likeliest_path():
     assert by_marginal.decode(scores).equal(by_path.decode(scores)), "the path itself is the same"
 
 
-@pytest.mark.parametrize(
-    ("key", "said"), [({"decide": "marginal"}, "decides by marginals"), ({"rssi_bins": 4}, "has rssi_bins")]
-)
-def test_what_no_export_computes_is_refused(key, said):
-    config = {
-        "name": "x",
-        "seeds": [0],
-        "datasets": {"house": {"kind": "house"}},
-        "models": {"m": {"family": "mdcsa", **key}},
-        "exports": [{"model": "m", "kinds": ["float32"]}],
-    }
-    with pytest.raises(ValidationError, match=rf"exports\.0\.model: 'm' {said}"):
-        Config.model_validate(config)
-
-
 def test_levels_in_pieces():
     told = piecewise(torch.tensor([[0.0, 0.1, 0.75, 1.3]]), 2)
     assert told.shape == (1, 12)
     assert told[0, :8].reshape(4, 2).tolist() == [[0, 0], [pytest.approx(0.2), 0], [1, 0.5], [1, 1]]
     assert told[0, 8:].tolist() == [0, 1, 1, 1], "heard or silent"
+
+
+def test_a_gateway_is_heard_from_one_mark_in_127_on():
+    """One dB above silence where a range is as wide as can be; between the two there is no level, and here a ramp."""
+    levels = torch.tensor([[-0.2, 0.0, 0.5, 1.0, 2.0]]).T / HEARD_SLOPE
+    assert piecewise(levels, 1)[:, 1].tolist() == pytest.approx([0, 0, 0.5, 1, 1])
 
 
 def test_a_linear_layer_on_pieces_can_be_any_histogram_at_the_edges_of_its_bins():

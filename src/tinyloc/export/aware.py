@@ -1,9 +1,9 @@
 """Quantisation-aware training: the exported graph itself is trained, with its rounding in place.
 
-What is trained are the constants of the float graph, after all merging of layers, and the forward pass rounds them and
-every activation exactly as `quantise` will: the same rulers, the same scales by channel. Gradients go straight through
-(Jacob et al., CVPR 2018, section 3). The rulers of activations stay those of the calibration, the CRF that of the
-original.
+What is trained are the constants of the float graph, after all merging of layers (but for those that cut levels in
+pieces), and the forward pass rounds them and every activation exactly as `quantise` will: the same rulers, the same
+scales by channel. Gradients go straight through (Jacob et al., CVPR 2018, section 3). The rulers of activations stay
+those of the calibration, the CRF that of the original.
 """
 
 import copy
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from tinyloc.config import Aware
 from tinyloc.data.windows import Windows
 from tinyloc.export.flatbuffer import NO_TENSOR, add_buffer, graph, operator_name, schema
-from tinyloc.export.scheme import INT8, WEIGHT_AXIS, Ranges, Ruler, Scheme, weight_scales
+from tinyloc.export.scheme import INT8, WEIGHT_AXIS, Ranges, Ruler, Scheme, is_whole, weight_scales
 from tinyloc.export.simulation import Simulation, fake_quantise
 from tinyloc.training.checkpoint import Trained
 from tinyloc.training.distil import all_scores, divergence
@@ -53,8 +53,14 @@ class FakeQuantised(nn.Module):
                 bias = inputs[2] if len(inputs) > 2 and inputs[2] != NO_TENSOR else None
                 self._layers.append(_Layer(inputs[1], bias, axis, rulers[inputs[0]].scale))
         self._operands = sorted(operands)
-        trained = {t for layer in self._layers for t in (layer.weight, layer.bias) if t is not None} | operands
-        self.values = nn.ParameterDict({str(t): self._simulation.constants[t].clone() for t in sorted(trained)})
+        constants = self._simulation.constants
+        learnt: dict[int, bool] = dict.fromkeys(operands, True)
+        for layer in self._layers:  # pieces of a range are cut where they are cut
+            parts = (t for t in (layer.weight, layer.bias) if t is not None)
+            learnt |= dict.fromkeys(parts, not is_whole(constants[layer.weight].numpy()))
+        self.values = nn.ParameterDict(
+            {str(t): nn.Parameter(constants[t].clone(), requires_grad=learnt[t]) for t in sorted(learnt)}
+        )
 
     def forward(self, rssi: torch.Tensor, acc: torch.Tensor) -> torch.Tensor:
         """rssi [B, T, n_ap] and acc [B, T, n_acc], scaled -> scores [B, T, n_rooms]."""

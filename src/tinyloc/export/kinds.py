@@ -69,8 +69,10 @@ def make(
         better = reference
         if kind == "int8-aware":
             better = train(reference, found)
-        elif kind == "int16x8":  # of weights of 8 bits among activations of 16, it is the weights that lose
-            better = rounding.fitted(reference, seen, found, INT16)
+        elif kind == "int16x8" or getattr(trained.config, "rssi_bins", 0):
+            # of weights of 8 bits among activations of 16, it is the weights that lose; and behind levels in pieces,
+            # whose columns are far from a mean of 0
+            better = rounding.fitted(reference, seen, found, INTEGERS[kind])
         model = quantise(better, found, INTEGERS[kind], wide)
     elif kind in STORED:
         model = weight_only.shrink(reference, STORED[kind])

@@ -85,13 +85,23 @@ MOST_BIAS = 2**24
 
 
 def weight_scales(weight: np.ndarray, axis: int, bias: np.ndarray | None, input_scale: float) -> np.ndarray:
-    """One scale a channel along `axis` [C] float32: 127 is the channel's largest weight.
+    """One scale a channel along `axis` [C] float32: 127 is the channel's largest weight. Or one for all channels [1],
+    if every weight is a whole multiple of it: that says the same in fewer bytes.
 
     bias: [C], whose scale is the weight's times `input_scale`; where it would not fit, the weight's grows.
     """
     largest = np.abs(weight).max(tuple(i for i in range(weight.ndim) if i != axis)) / 127
-    for_bias = 0 if bias is None else np.abs(bias) / (input_scale * MOST_BIAS)
-    return np.maximum(np.maximum(largest, for_bias), 1e-12).astype(np.float32)
+    for_bias = np.zeros_like(largest) if bias is None else np.abs(bias) / (input_scale * MOST_BIAS)
+    scales = np.maximum(np.maximum(largest, for_bias), 1e-12).astype(np.float32)
+    return scales.max(keepdims=True) if is_whole(weight) else scales
+
+
+def is_whole(weight: np.ndarray) -> bool:
+    """Whether all weights are whole multiples, 127 at most, of one scale: numbers that somebody wrote down, and that
+    int8 keeps without an error. Trained ones never are."""
+    largest = np.abs(weight).max()
+    marks = 127 * weight / largest if largest else weight
+    return bool(largest and np.abs(marks - np.round(marks)).max() < 1e-4)
 
 
 class Scheme:
@@ -137,10 +147,14 @@ class Scheme:
     def types(self, base: np.dtype, wide: frozenset[str] = frozenset()) -> dict[int, np.dtype]:
         """The integers of every activation, by tensor index.
 
-        wide: names of activations that are int16, with all of their group, where the others are of type `base`.
+        wide: names of activations that are int16, with all of their group, where the others are of type `base`; of the
+        inputs all or none.
         Raises InputError: an operator has no kernel for its integers.
         """
         by_group = {root: INT16 if wide & set(names) else base for root, names in self.groups.items()}
+        # what feeds a model writes elements of one type
+        fed = {self.group(int(i)) for i in graph(self._model).inputs if not self._name(i).startswith("state/")}
+        by_group |= dict.fromkeys(fed, INT16 if any(by_group[root] == INT16 for root in fed) else base)
         found = {i: by_group[self.group(i)] for i in range(len(self._tensors)) if self.group(i) in by_group}
         for operator in graph(self._model).operators:
             name, integers = operator_name(self._model, operator), found[int(operator.outputs[0])]
@@ -164,6 +178,9 @@ class Scheme:
         low, high = zip(*(ranges[n] for n in names), strict=True)
         room = ROOM if integers == INT16 else 1
         return Ruler.over(room * min(low), room * max(high), integers)
+
+    def _name(self, index: int) -> str:
+        return self._tensors[index].name.decode()
 
     def _is_activation(self, index: int) -> bool:
         tensor = self._tensors[index]

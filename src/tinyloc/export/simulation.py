@@ -21,7 +21,8 @@ from tinyloc.export.scheme import INT8, Ruler
 
 Tensors = dict[str, torch.Tensor]
 _PADDING_SAME = 0
-_RELU = 1
+_ACTIVATIONS = {0: (-np.inf, np.inf), 1: (0.0, np.inf), 3: (0.0, 6.0)}
+"""Ends of the activations that an operator may have fused into it, by TFLite's numbers: none, RELU and RELU6."""
 _LENGTH_GUARD = 1e-6  # of L2_NORMALIZATION in TFLite
 _SUMS = {"FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "BATCH_MATMUL", "MUL"}
 """Operators that sum products of integers and bring the sums to the output's scale."""
@@ -48,6 +49,8 @@ class Simulation:
         for operator in graph(model).operators:
             if operator_name(model, operator) not in _OPERATORS:
                 raise InputError(f"simulation: operator {operator_name(model, operator)} is not known here")
+            if _fused(operator) not in _ACTIVATIONS:
+                raise InputError(f"simulation: fused activation {_fused(operator)} is not known here")
 
     @property
     def activations(self) -> list[str]:
@@ -101,7 +104,8 @@ class Simulation:
             shapes = [tuple(map(int, self._tensors[t].shape)) for t in operator.outputs]
             results = _OPERATORS[operator_name(self._model, operator)](operator.builtinOptions, shapes, *operands)
             for t, result in zip(operator.outputs, results, strict=True):
-                values[int(t)] = self._round(int(t), result, self._sum_scale(operator, scales))
+                ends = _ACTIVATIONS[_fused(operator)]
+                values[int(t)] = self._round(int(t), result, self._sum_scale(operator, scales), ends)
                 shown[self.names[t]] = values[int(t)]
         return shown
 
@@ -113,12 +117,21 @@ class Simulation:
         one, other = (scales.get(int(t)) for t in operator.inputs[:2])
         return None if one is None or other is None else one * other
 
-    def _round(self, index: int, values: torch.Tensor, sum_scale: torch.Tensor | None = None) -> torch.Tensor:
+    def _round(
+        self,
+        index: int,
+        values: torch.Tensor,
+        sum_scale: torch.Tensor | None = None,
+        ends: tuple[float, float] = _ACTIVATIONS[0],
+    ) -> torch.Tensor:
+        """On the tensor's ruler, if it has one, and within the fused activation's ends: there, as in the kernels, what
+        is clamped are the integers."""
         if index not in self._rulers:
-            return values
+            return values if ends == _ACTIVATIONS[0] else values.clamp(*ends)
         ruler = self._rulers[index]
         info = np.iinfo(ruler.dtype)
-        low, high = info.min - ruler.zero_point, info.max - ruler.zero_point
+        low, high = (np.round(end / ruler.scale) for end in ends)
+        low, high = max(info.min - ruler.zero_point, low), min(info.max - ruler.zero_point, high)
         if sum_scale is None:
             return fake_quantise(values, ruler.scale, low, high)
         steps = requantised(torch.round(values.detach() / sum_scale), sum_scale / ruler.scale)
@@ -172,19 +185,16 @@ def _real(model: schema.ModelT, tensor: schema.TensorT) -> torch.Tensor:
 
 
 # ── operators: (options, output shapes, operands) -> outputs ─────────────────────────────────────────
+def _fused(operator: schema.OperatorT) -> int:
+    return getattr(operator.builtinOptions, "fusedActivationFunction", 0)
+
+
 def _elementwise(function: Callable[..., torch.Tensor]) -> Callable[..., list[torch.Tensor]]:
-    return lambda options, shapes, *operands: [_activate(options, function(*operands))]
-
-
-def _activate(options: object, values: torch.Tensor) -> torch.Tensor:
-    fused = getattr(options, "fusedActivationFunction", 0)
-    if fused not in (0, _RELU):
-        raise InputError(f"simulation: fused activation {fused} is not known here")
-    return torch.relu(values) if fused == _RELU else values
+    return lambda options, shapes, *operands: [function(*operands)]
 
 
 def _dense(options, shapes, x, weight, bias):
-    return [_activate(options, F.linear(x, weight, bias).reshape(shapes[0]))]
+    return [F.linear(x, weight, bias).reshape(shapes[0])]
 
 
 def _conv(options, shapes, x, weight, bias):
@@ -201,7 +211,7 @@ def _depthwise(options, shapes, x, weight, bias):
 def _convolve(options, x, weight, bias, groups):
     padding = "same" if options.padding == _PADDING_SAME else "valid"
     result = F.conv2d(x, weight, bias, (options.strideH, options.strideW), padding, groups=groups)
-    return _activate(options, result.permute(0, 2, 3, 1))
+    return result.permute(0, 2, 3, 1)
 
 
 def _pad(options, shapes, x, paddings):

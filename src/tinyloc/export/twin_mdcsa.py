@@ -8,6 +8,7 @@ What PyTorch computes in many small steps is merged; every merging is exact, up 
   the input and is added as a constant [T, channels], zero padding included. A modality has a group of the convolution
   to itself, as its filters would be zero for the other's features: the padding of the smaller one to the width of the
   larger comes with that of the first steps. The modality with most features lies first, so that this is at the end.
+  Of RSSI that is told in pieces, the convolution acts on what `pieces` makes of them.
 - **The attention heads of K blocks and M modalities are one batched product**, [K, M, T, T]; 1 / sqrt(d) becomes
   softmax's `beta`.
 - **LayerNorm is L2 normalisation of what has zero mean**: LN(x) = gamma sqrt(d) c / |c| + beta with c = x - mean(x),
@@ -26,6 +27,7 @@ import math
 import numpy as np
 from torch import nn
 
+from tinyloc.export.pieces import Pieces
 from tinyloc.export.tensorflow import tf
 from tinyloc.export.weights import (
     Avoid,
@@ -39,7 +41,7 @@ from tinyloc.export.weights import (
     normalise,
     numpy,
 )
-from tinyloc.models.mdcsa import MDCSA, CausalConv1d, Embedding, sinusoidal_code
+from tinyloc.models.mdcsa import MDCSA, CausalConv1d, sinusoidal_code
 
 
 class TwinMDCSA(tf.Module):
@@ -51,11 +53,10 @@ class TwinMDCSA(tf.Module):
         super().__init__()
         self.avoid = avoid
         self.inputs = model.modalities
-        columns = {name: model.get_submodule(f"embed_{name}").dense.in_features for name in self.inputs}
-        self.modalities = sorted(columns, key=columns.get, reverse=True)
-        self.width = max(columns.values())
         self.n_steps, self.d, self.n_blocks = n_steps, model.norm.normalized_shape[0], len(model.blocks)
-        self._take_embedding(model)
+        self.pieces: Pieces | None = None
+        columns = self._take_embeddings(model)
+        self._take_embedding()
         self._take_query_key(model)
         self._take_gates(model)
         self._take_head(model)
@@ -63,21 +64,28 @@ class TwinMDCSA(tf.Module):
         self.run = tf.function(self._run, input_signature=signature, autograph=False)
 
     # ── weights ──────────────────────────────────────────────────────────────────────────────────
-    def _take_embedding(self, model: MDCSA) -> None:
+    def _take_embeddings(self, model: MDCSA) -> dict[str, int]:
+        """Of every modality the matrix that embeds it, weight [n, d], and bias with position code [T, d]; and how many
+        columns the model is given of it."""
+        code, given, found = sinusoidal_code(self.n_steps, self.d).double().numpy(), {}, {}
+        for name in self.inputs:
+            embedding = model.get_submodule(f"embed_{name}")
+            weight, bias = (embedding.scale * values for values in dense(embedding.dense))
+            given[name] = len(weight)
+            if name == "rssi" and model.rssi_bins:
+                self.pieces = Pieces(weight, model.rssi_bins)
+                weight, bias, given[name] = self.pieces.weight, bias + self.pieces.offset, self.pieces.n_ap
+            found[name] = weight, bias + code
+        self.embeddings = dict(sorted(found.items(), key=lambda item: len(item[1][0]), reverse=True))
+        self.modalities, self.width = [*self.embeddings], max(len(weight) for weight, _ in found.values())
+        return given
+
+    def _take_embedding(self) -> None:
         """All modalities by one block-diagonal matrix, each centred over its own d channels."""
         centre = _centring(self.d)
-        weights, biases = zip(*map(self._embedding, self._embeddings(model).values()), strict=True)
+        weights, biases = zip(*self.embeddings.values(), strict=True)
         self.embed = constant(_block_diagonal([weight @ centre for weight in weights]))
         self.position = constant(np.concatenate([bias @ centre for bias in biases], 1)[None, None])
-
-    def _embeddings(self, model: MDCSA) -> dict[str, Embedding]:
-        return {name: model.get_submodule(f"embed_{name}") for name in self.modalities}
-
-    def _embedding(self, embedding: Embedding) -> tuple[np.ndarray, np.ndarray]:
-        """Weight [n, d], and bias with position code [T, d]."""
-        weight, bias = dense(embedding.dense)
-        code = sinusoidal_code(self.n_steps, self.d).double().numpy()
-        return weight * embedding.scale, bias * embedding.scale + code
 
     def _take_query_key(self, model: MDCSA) -> None:
         """One filter a block, channels M modalities x (query, key) x d: grouped [1, k, width, 2 M d], or, where no
@@ -85,8 +93,8 @@ class TwinMDCSA(tf.Module):
         self.filters, self.biases, constants = [], [], []
         for block in model.blocks:
             parts = [
-                self._on_features(block.get_submodule(name).query_key, embedding)
-                for name, embedding in self._embeddings(model).items()
+                self._on_features(block.get_submodule(name).query_key, *embedding)
+                for name, embedding in self.embeddings.items()
             ]
             taps, offsets = zip(*parts, strict=True)
             offset = np.concatenate(offsets, 1)
@@ -99,11 +107,12 @@ class TwinMDCSA(tf.Module):
             self.filters.append(constant(np.stack(filters)[None]))
         self.query_key_position = constant(np.concatenate(constants, 1)[None, None])
 
-    def _on_features(self, conv: CausalConv1d, embedding: Embedding) -> tuple[np.ndarray, np.ndarray]:
-        """`conv` after `embedding`: taps on the raw features [k, n, 2 d], and the constant part [T, 2 d]."""
+    def _on_features(
+        self, conv: CausalConv1d, embed: np.ndarray, position: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """`conv` after an embedding: taps on its features [k, n, 2 d], and the constant part [T, 2 d]."""
         weight, bias = dense(conv.dense)
         taps = weight.reshape(conv.kernel, self.d, -1)
-        embed, position = self._embedding(embedding)
         padded = np.pad(position, ((conv.kernel - 1, 0), (0, 0)))
         offset = sum(padded[i : i + self.n_steps] @ tap for i, tap in enumerate(taps)) + bias
         return embed @ taps, offset
@@ -149,6 +158,8 @@ class TwinMDCSA(tf.Module):
     # ── function ─────────────────────────────────────────────────────────────────────────────────
     def _run(self, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         given = dict(zip(self.inputs, inputs, strict=True))
+        if self.pieces is not None:
+            given["rssi"] = self.pieces.columns(given["rssi"])
         features = tf.expand_dims(tf.concat([given[name] for name in self.modalities], -1), 1)  # [1, 1, T, features]
         views = self._fuse(self._attend_within(features))
         return {"scores": self._score(views)}

@@ -75,17 +75,23 @@ class GatedResidualNetwork(nn.Module):
         return self.norm(x + self.dropout(F.glu(self.gate(hidden), -1)))
 
 
+HEARD_SLOPE = 127
+"""A gateway counts as heard from 1/127 of its range on, and in part below it. A clamp can say that in any format, and
+an int8 weight of 127 marks says it exactly. Levels are whole dBm and their range is no wider than 127 dB, so that no
+packet is weaker than that where silence is the least; where a gateway was never silent, 0 is its weakest level."""
+
+
 def piecewise(rssi: torch.Tensor, bins: int) -> torch.Tensor:
     """Levels in pieces: rssi [..., n_ap], scaled -> [..., n_ap (bins + 1)].
 
     Piece k of a gateway grows from 0 to 1 while its level crosses the k-th part of [0, 1], and one more number says
-    whether it was heard at all. A linear layer on it is any piecewise linear function of every level and may treat
-    silence apart, as a histogram does (Y. Gorishniy et al., "On embeddings for numerical features in tabular deep
-    learning", NeurIPS 2022, section 3.2; here of equal parts). On the level itself it is a straight line, for which
-    silence is the weakest of all levels.
+    whether it was heard at all (`HEARD_SLOPE`). A linear layer on it is any piecewise linear function of every level
+    and may treat silence apart, as a histogram does (Y. Gorishniy et al., "On embeddings for numerical features in
+    tabular deep learning", NeurIPS 2022, section 3.2; here of equal parts). On the level itself it is a straight line,
+    for which silence is the weakest of all levels.
     """
     within = rssi[..., None] * bins - torch.arange(bins, device=rssi.device)
-    return torch.cat([within.clamp(0, 1).flatten(-2), (rssi > 0).to(rssi)], -1)
+    return torch.cat([within.clamp(0, 1).flatten(-2), (rssi * HEARD_SLOPE).clamp(0, 1)], -1)
 
 
 class DualConvAttention(nn.Module):

@@ -2,7 +2,7 @@
 
 Widths 8 to 256 and 8 to 64, one or two modalities and layers, RSSI as it is and in pieces, Mamba step by step and by
 windows; inputs, rooms and weights are those of `benchmarks.export`, only that wider networks are moved less from their
-initialisation. It takes more than an hour, so it runs when it is named alone; some of the rows are among the slow tests.
+initialisation. It takes an hour and more, so it runs when it is named alone; some rows are among the slow tests.
 """
 
 from collections.abc import Iterable, Iterator

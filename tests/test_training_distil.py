@@ -13,6 +13,7 @@ from tinyloc.models.registry import build
 from tinyloc.training.distil import (
     TARGETS,
     Answer,
+    ConsistentTeaching,
     Features,
     Marginals,
     PathDistribution,
@@ -44,8 +45,12 @@ def answers(*models):
     return [all_answers(m, SEEN.rssi, SEEN.acc) for m in models]
 
 
+def seen_of(batches, rows):
+    return batches.rssi[rows], batches.acc[rows]
+
+
 def batch(model) -> Answer:
-    return answer(model, SEEN.rssi[ROWS], SEEN.acc[ROWS])
+    return answer(model, *seen_of(SEEN, ROWS))
 
 
 def path_probabilities(found: Answer, temperature=TEMPERATURE) -> torch.Tensor:
@@ -147,7 +152,7 @@ def test_alpha_and_weights_mix_the_losses():
     config = Distillation(teacher="t", targets={"scores": 2.0, "paths": 0.5}, alpha=0.25)
     found = batch(student)
     scores, paths = (TARGETS[t](answers(teacher), student, 2.0)(found, ROWS) for t in ("scores", "paths"))
-    mixed = Teaching(answers(teacher), student, config).mix(torch.tensor(8.0), found, ROWS)
+    mixed = Teaching(answers(teacher), student, config).mix(torch.tensor(8.0), found, ROWS, seen_of(SEEN, ROWS))
     assert mixed.item() == pytest.approx(0.75 * 8.0 + 0.25 * (2 * scores + 0.5 * paths).item())
 
 
@@ -155,7 +160,7 @@ def test_alpha_and_weights_mix_the_losses():
 def test_every_target_reaches_the_student_and_no_teacher(target):
     teacher, student = make(seed=1), make(seed=3)
     teaching = Teaching(answers(teacher), student, Distillation(teacher="t", targets={target: 1.0}, alpha=1.0))
-    teaching.mix(torch.tensor(0.0), batch(student), ROWS).backward()
+    teaching.mix(torch.tensor(0.0), batch(student), ROWS, seen_of(SEEN, ROWS)).backward()
     assert student.embed_rssi.dense.weight.grad.abs().sum() > 0
     assert all(p.grad is None for p in teacher.parameters())
     assert set(teaching.state_dict()) == (
@@ -178,3 +183,38 @@ def test_a_student_with_alpha_one_becomes_its_teacher(target):
     learnt = all_answers(student, batches.rssi, batches.acc)
     theirs, ours = (a.chain(1.0).log_marginals().exp() for a in (told, learnt))
     assert (theirs - ours).abs().mean() < 0.15
+
+
+# ── teachers that see what the student sees ──────────────────────────────────────────────────────
+@by_student
+@pytest.mark.parametrize("target", [t for t in TARGETS if t != "features"])
+def test_of_windows_as_they_are_consistent_teachers_say_what_the_others_say(config, target):
+    teachers, student = [make(seed=1), make(seed=2)], make(config, seed=3)
+    asked = Distillation(teacher="t", targets={target: 2.0}, alpha=0.25)
+    of_batch = (torch.tensor(8.0), batch(student), ROWS, seen_of(SEEN, ROWS))
+    once = Teaching(answers(*teachers), student, asked).mix(*of_batch)
+    again = ConsistentTeaching(teachers, asked).mix(*of_batch)
+    torch.testing.assert_close(again, once)
+
+
+def test_consistent_teachers_answer_for_the_augmented_window():
+    """A student that says of a changed window what its teacher says of that window has nothing to learn."""
+    teacher = make(seed=1).train()
+    student = make(seed=1)
+    changed = (SEEN.rssi[ROWS].flip(1), SEEN.acc[ROWS] + 0.3)
+    asked = Distillation(teacher="t", targets={"marginals": 1.0}, alpha=1.0, consistent=True)
+    of_batch = (torch.tensor(8.0), answer(student, *changed), ROWS, changed)
+    assert ConsistentTeaching([teacher], asked).mix(*of_batch).item() == pytest.approx(0, abs=1e-5)
+    assert Teaching(answers(make(seed=1)), student, asked).mix(*of_batch).item() > 0.01
+
+
+def test_consistent_teachers_are_not_trained_nor_kept():
+    teacher, student = make(seed=1), make(seed=3)
+    before = [p.clone() for p in teacher.parameters()]
+    asked = Distillation(teacher="t", targets={"marginals": 1.0}, consistent=True)
+    teaching = ConsistentTeaching([teacher], asked)
+    assert not list(teaching.parameters()) and not teaching.state_dict()
+    training = Training(epochs=2, batch=16, learning_rate=0.02, slowest=3.0, reversed=0.5)
+    fit(student, windows(24), windows(12, seed=1), training, seed=0, teaching=teaching)
+    assert all(torch.equal(p, b) for p, b in zip(teacher.parameters(), before, strict=True))
+    assert all(p.grad is None for p in teacher.parameters())

@@ -28,8 +28,26 @@ def test_teachers_are_models_times_seeds():
 def test_a_student_sees_the_windows_that_its_teacher_answered_for(changes):
     training = {**BRIEF["training"], **changes}
     models = {"one": BRIEF, "student": {**BRIEF, "training": training, "distillation": {"teacher": "one"}}}
+    few = {"name": "few", "seeds": [5], "datasets": {"house": HOUSE}, "models": models}
     with pytest.raises(ValidationError, match=r"models\.student\.training: slowest and reversed"):
-        Config.model_validate({"name": "few", "seeds": [5], "datasets": {"house": HOUSE}, "models": models})
+        Config.model_validate(few)
+    models["student"]["distillation"]["consistent"] = True
+    Config.model_validate(few)
+
+
+def test_hints_are_of_windows_as_they_are():
+    with pytest.raises(ValidationError, match="consistent teachers never see"):
+        config(teacher="one", targets={"features": 1}, consistent=True)
+
+
+def test_what_is_not_augmented_is_taught_alike_consistently_or_not(tmp_path):
+    scores = []
+    for consistent in (False, True):
+        asked = config(teacher="one", targets={"marginals": 1}, consistent=consistent)
+        folder = Study(asked, tmp_path / str(consistent), workers=1, progress=False).fit("house", "student", 5)
+        (rows,) = read_predictions(folder / "predictions.npz").values()
+        scores.append(rows.scores)
+    np.testing.assert_allclose(*scores, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -193,6 +193,18 @@ class Distillation(Strict):
     targets: dict[Target, Positive] = Field({"scores": 1.0}, min_length=1, description="what is imitated: its weight")
     temperature: Positive = 2.0
     alpha: Fraction = 0.5
+    consistent: bool = Field(
+        False, description="the teacher answers for each window as the student sees it, augmented, not as it was"
+    )
+
+    @model_validator(mode="after")
+    def hints_are_kept(self) -> "Distillation":
+        if self.consistent and "features" in self.targets:
+            raise ValueError(
+                "targets.features: hints are in units of their spread over all training windows, which consistent "
+                "teachers never see; remove one of them"
+            )
+        return self
 
     @property
     def teachers(self) -> list[str]:
@@ -436,10 +448,11 @@ class Config(Strict):
                     raise ValueError(f"models.{name}.distillation.teacher: no neural model is called {teacher!r}")
                 if self.models[teacher].distillation:
                     raise ValueError(f"models.{name}.distillation.teacher: {teacher!r} is itself distilled")
-            if distillation and (model.training.slowest > 1 or model.training.reversed):
+            replayed = isinstance(model, Neural) and (model.training.slowest > 1 or model.training.reversed > 0)
+            if distillation and replayed and not distillation.consistent:
                 raise ValueError(
-                    f"models.{name}.training: slowest and reversed are not for a distilled model, "
-                    "because its teacher answers for the windows as they are; remove them"
+                    f"models.{name}.training: slowest and reversed play other windows than those for which the teacher "
+                    "answers; remove them, or set distillation.consistent"
                 )
             # the teacher answers for the student's own training windows, and MDCSA knows one length alone
             length = getattr(model, "train_length", self.windows.length)

@@ -47,9 +47,9 @@ def pairs(config: Config) -> dict[str, str]:
 
 
 def imitated(distillation: Distillation) -> str:
-    """What a student imitates, in a few words: "scores", or "scores of 3 teachers"."""
+    """What a student imitates, in a few words: "scores", "scores of 3 teachers", or "consistent marginals"."""
     teachers = len(distillation.runs(0))
-    what = " + ".join(distillation.targets)
+    what = ("consistent " if distillation.consistent else "") + " + ".join(distillation.targets)
     return what if teachers == 1 else f"{what} of {teachers} teachers"
 
 

@@ -167,8 +167,9 @@ def network_gmacs(config: Config, sizes: Sizes, name: str, length: int, epochs: 
     n_validation, n_test = (part.windows(length, windows.test_hop) for part in (sizes.validation, sizes.test))
     own, training = macs(model, sizes, length), macs(model, sizes, trained)
     total = epochs * ((1 + BACKWARD) * n_train * training + n_validation * own) + n_test * own
+    asked = epochs if model.distillation and model.distillation.consistent else 1
     for teacher, _ in model.distillation.runs(0) if model.distillation else ():
-        total += n_train * macs(config.models[teacher], sizes, trained)
+        total += asked * n_train * macs(config.models[teacher], sizes, trained)
     return total / 1e9
 
 

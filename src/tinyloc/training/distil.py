@@ -1,7 +1,8 @@
 """Knowledge distillation: what a student can imitate of its teachers, one class each.
 
-Every class is made of what the teachers say of all training windows, asked once with their dropout off, and gives
-the loss of a batch. `Teaching` mixes the losses with the hard one. Losses are in nats a step; those of a softened
+Every class is made of what the teachers say of windows, with their dropout off, and gives the loss of a batch.
+`Teaching` asks the teachers once, for all training windows as they are, and `ConsistentTeaching` again for every batch,
+as it was augmented; both mix the losses with the hard one. Losses are in nats a step; those of a softened
 distribution carry the factor temperature², which keeps the gradient's size the same whatever the temperature
 (G. Hinton, O. Vinyals and J. Dean, "Distilling the knowledge in a neural network", 2015, section 2).
 
@@ -9,7 +10,7 @@ Several teachers are an ensemble: their probabilities are averaged, after they w
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,9 @@ from torch.nn import functional as F
 from tinyloc.config import Distillation
 from tinyloc.models.chain import Chain
 from tinyloc.models.network import Network
+
+Seen = tuple[torch.Tensor, torch.Tensor]
+"""What a network is given of a batch: rssi [B, T, n_ap] and acc [B, T, n_acc], scaled and augmented."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +66,14 @@ def divergence(expected: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
 
 
 class _Target(nn.Module):
-    """Made of the teachers' answers [N windows] and of the untrained student; called with a batch of the student's."""
+    """Made of the teachers' answers [N windows] and of the student; called with a batch of the student's answers."""
 
     def __init__(self, teachers: Sequence[Answer], student: Network, temperature: float) -> None:
         super().__init__()
         self.temperature = temperature
 
     def forward(self, student: Answer, rows: torch.Tensor) -> torch.Tensor:
-        """The loss of the student's answer for the training windows `rows` [B], nats a step."""
+        """The loss of the student's answer for the windows `rows` [B] of the N, nats a step."""
         raise NotImplementedError
 
     def _keep(self, name: str, value: torch.Tensor) -> None:
@@ -178,16 +182,49 @@ class Teaching(nn.Module):
     """(1 - alpha) · hard loss + alpha · Σ weight · target. Its parameters, if any, are trained beside the student's."""
 
     def __init__(self, teachers: Sequence[Answer], student: Network, config: Distillation) -> None:
+        """teachers: what they say of all training windows, in their order."""
         super().__init__()
-        self.alpha, self.weights = config.alpha, config.targets
-        with torch.no_grad():  # nothing is learnt by a teacher, its CRF included
-            made = {name: TARGETS[name](teachers, student, config.temperature) for name in config.targets}
-        self.targets = nn.ModuleDict(made)
+        self.config = config
+        self.targets = nn.ModuleDict(_targets(teachers, student, config))
 
-    def mix(self, hard: torch.Tensor, student: Answer, rows: torch.Tensor) -> torch.Tensor:
-        """The loss of a batch. hard: against the true rooms; student: for the training windows `rows` [B]."""
-        soft = sum(weight * self.targets[name](student, rows) for name, weight in self.weights.items())
-        return (1 - self.alpha) * hard + self.alpha * soft
+    def mix(self, hard: torch.Tensor, student: Answer, rows: torch.Tensor, seen: Seen) -> torch.Tensor:
+        """The loss of a batch. hard: against the true rooms; student: for the training windows `rows` [B], of which it
+        saw `seen`."""
+        return _mixed(hard, self.targets, student, rows, self.config)
+
+
+class ConsistentTeaching(nn.Module):
+    """The same, of teachers that see what the student sees: each augmented window, anew in every epoch.
+
+    A teacher that answered for the window as it was tells the student to answer for one window what is true of
+    another (L. Beyer et al., "Knowledge distillation: a good teacher is patient and consistent", 2022, section 3.1).
+    """
+
+    def __init__(self, teachers: Sequence[Network], config: Distillation) -> None:
+        """teachers: trained networks, which scale windows as the student does."""
+        super().__init__()
+        self.config = config
+        # a tuple hides them from torch: they are nobody's parameters to train, and no checkpoint's to hold
+        self._teachers = tuple(teacher.eval() for teacher in teachers)
+
+    def mix(self, hard: torch.Tensor, student: Answer, rows: torch.Tensor, seen: Seen) -> torch.Tensor:
+        """As `Teaching.mix`."""
+        with torch.no_grad():
+            answers = [answer(teacher.to(rows.device), *seen) for teacher in self._teachers]
+        targets = _targets(answers, student.model, self.config)
+        return _mixed(hard, targets, student, torch.arange(len(rows), device=rows.device), self.config)
+
+
+@torch.no_grad()  # nothing is learnt by a teacher, its CRF included
+def _targets(teachers: Sequence[Answer], student: Network, config: Distillation) -> dict[str, nn.Module]:
+    return {name: TARGETS[name](teachers, student, config.temperature) for name in config.targets}
+
+
+def _mixed(
+    hard: torch.Tensor, targets: Mapping[str, nn.Module], student: Answer, rows: torch.Tensor, config: Distillation
+) -> torch.Tensor:
+    soft = sum(weight * targets[name](student, rows) for name, weight in config.targets.items())
+    return (1 - config.alpha) * hard + config.alpha * soft
 
 
 def _mean(log_probabilities: Sequence[torch.Tensor]) -> torch.Tensor:

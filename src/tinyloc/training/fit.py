@@ -19,7 +19,7 @@ from tinyloc.data.windows import Windows
 from tinyloc.files import atomic
 from tinyloc.training import accelerator
 from tinyloc.training.augment import augmented
-from tinyloc.training.distil import Teaching, all_scores, answer
+from tinyloc.training.distil import ConsistentTeaching, Teaching, all_scores, answer
 from tinyloc.training.optim import Lookahead
 
 FORMAT = 2
@@ -67,7 +67,7 @@ def fit(
     training: Training,
     seed: int,
     *,
-    teaching: Teaching | None = None,
+    teaching: Teaching | ConsistentTeaching | None = None,
     resume: Path | None = None,
     making: dict | None = None,
     progress: Callable[[Epoch], None] | None = None,
@@ -123,7 +123,7 @@ class _Fit:
         validation: Windows,
         training: Training,
         seed: int,
-        teaching: Teaching | None,
+        teaching: Teaching | ConsistentTeaching | None,
     ):
         self.device = accelerator.chosen(training.device)
         self.training, self.model, self.teaching = training, model.to(self.device), teaching
@@ -191,7 +191,7 @@ class _Fit:
         if self.training.last_step:
             loss = loss + self.training.last_step * self.model.last_step_loss(student.scores, room, self.room_weight)
         loss = loss + self.model.auxiliary_loss(student.hidden, room)
-        return self.teaching.mix(loss, student, rows) if self.teaching else loss
+        return self.teaching.mix(loss, student, rows, (rssi, acc)) if self.teaching else loss
 
     @torch.no_grad()
     def _validate(self) -> tuple[float, float]:

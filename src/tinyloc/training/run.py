@@ -17,7 +17,7 @@ from tinyloc.models import registry
 from tinyloc.models.network import Network
 from tinyloc.training import checkpoint
 from tinyloc.training.checkpoint import Trained
-from tinyloc.training.distil import Teaching, all_answers
+from tinyloc.training.distil import ConsistentTeaching, Teaching, all_answers
 from tinyloc.training.ensemble import together
 from tinyloc.training.fit import Batches, Epoch, best, fit
 from tinyloc.training.predict import predict_steps
@@ -124,7 +124,7 @@ def _network(
         validation,
         model.training,
         seed,
-        teaching=_teaching(model, network, train, teachers, seed) if model.distillation else None,
+        teaching=_teaching(model, network, train, scaler, teachers, seed) if model.distillation else None,
         resume=out / "training.pt",
         making=making,
         progress=progress,
@@ -136,15 +136,23 @@ def _network(
     return predict_steps(trained, fold.test, windows)
 
 
-def _teaching(model: Neural, student: Network, train: Windows, teachers: Sequence[Path], seed: int) -> Teaching:
-    """What the teachers say of the training windows (unscaled: each teacher scales for itself)."""
+def _teaching(
+    model: Neural, student: Network, train: Windows, scaler: Scaler, teachers: Sequence[Path], seed: int
+) -> Teaching | ConsistentTeaching:
+    """What the teachers say of the training windows (unscaled: each teacher scales for itself), or will say of them as
+    the student, whose scaler is given, sees them."""
     if not teachers:
         raise InputError(f"teacher {model.distillation.teacher!r}: not trained on this fold; train it first")
+    trained = [checkpoint.load(path) for path in teachers]
+    if model.distillation.consistent:
+        for path, teacher in zip(teachers, trained, strict=True):
+            if teacher.scaler.to_dict() != scaler.to_dict():
+                raise InputError(f"{path}: scales its windows otherwise than its student; train it on the same fold")
+        return ConsistentTeaching([teacher.model for teacher in trained], model.distillation)
     answers = []
-    for path in teachers:
-        trained = checkpoint.load(path)
-        seen = Batches.of(trained.scaler.transform(train))
-        answers.append(all_answers(trained.model, seen.rssi, seen.acc))
+    for teacher in trained:
+        seen = Batches.of(teacher.scaler.transform(train))
+        answers.append(all_answers(teacher.model, seen.rssi, seen.acc))
     torch.manual_seed(seed)  # a target may have weights of its own
     return Teaching(answers, student, model.distillation)
 

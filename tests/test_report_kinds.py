@@ -90,3 +90,19 @@ def test_without_references_there_is_a_row_for_the_page_and_a_sentence(
     nothing = kinds.table()
     assert nothing.empty and len(kinds.shown(nothing, pd.DataFrame())) == 1
     assert kinds.words(nothing).startswith("No reference run")
+
+
+def test_the_two_forms_of_mamba_stand_beside_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reference, "shipped", lambda folder: tmp_path / folder)
+    assert kinds.forms_in_words(kinds.table()) == "No reference run has both forms."
+    right = {"mamba": 0.9, "mamba.float32": 0.9, "mamba-window": 0.8, "mamba-window.float32": 0.8, "student.int8": 0.9}
+    made = [written(tmp_path, e, r, seed) for e, r in right.items() for seed in (0, 1)]
+    folder = next(f for f in made if f.parent.name == "mamba-window.float32")
+    write_export(folder, 50_000, 60_000)
+    reference.write(made, reference.folder_of(kinds.PROFILE))
+    table = kinds.forms(kinds.table())
+    assert table["form"].tolist() == ["a step at a time", "by windows"] and set(table["kind"]) == {"float32"}
+    assert table["arena (KB)"].tolist() == ["19.5", "58.6"]
+    words = kinds.forms_in_words(kinds.table())
+    assert words.count("\n") == 0 and words.startswith("- **shib**: by windows float32 scores −")
+    assert "arena is 58.6 KB, 3.0 times the stream's 19.5 KB" in words and "48.8 KB beside 39.1 KB" in words

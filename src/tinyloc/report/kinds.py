@@ -117,3 +117,45 @@ def words(found: pd.DataFrame) -> str:
         f"after Holm's correction for {len(found)} questions: {listed(found['entry'][same])}. Not shown to be: "
         f"{listed(found['entry'][~same])}.\n\n{losses(found)}"
     )
+
+
+# ── Mamba as a stream and by windows ─────────────────────────────────────────────────────────────────
+STREAM, WINDOW = "mamba", "mamba-window"
+"""Two entries of the profile that differ in `form` alone."""
+
+
+def forms(found: pd.DataFrame) -> pd.DataFrame:
+    """Exports of Mamba in its two forms, a row each, one form after the other. found: of `table`."""
+    rows = pd.concat([found[found["model"] == model] for model in (STREAM, WINDOW)])
+    columns = {
+        "data set": rows["dataset"],
+        "form": ["a step at a time" if model == STREAM else "by windows" for model in rows["model"]],
+        "kind": rows["kind"],
+        "seeds": rows["seeds"],
+        "macro F1 (%)": [tables.with_interval(row) for _, row in rows.iterrows()],
+        "minus original (points)": [_difference(row) for _, row in rows.iterrows()],
+        ".tflite (KB)": [kilobytes(size) for size in rows["tflite_bytes"]],
+        "arena (KB)": [kilobytes(size) for size in rows["arena_bytes"]],
+    }
+    return pd.DataFrame(columns)
+
+
+def forms_in_words(found: pd.DataFrame, profile: str = PROFILE) -> str:
+    """Markdown: what windows bring and cost beside the stream, as float32; a line a data set."""
+    lines = []
+    for dataset, rows in found[found["kind"] == "float32"].groupby("dataset"):
+        rows = rows.set_index("model")
+        if not {STREAM, WINDOW} <= {*rows.index}:
+            continue
+        files = (reference.folder_of(profile) / dataset / f"{model}.float32.json" for model in (WINDOW, STREAM))
+        test = paired.compare(*([reference.units_of(path)] for path in files))
+        size = rows[["tflite_bytes", "arena_bytes"]]
+        lines.append(
+            f"- **{dataset}**: by windows float32 scores {points(test.difference, 2)} points of macro F1 against the "
+            f"stream (95 % interval {points(test.low, 2)} to {points(test.high, 2)}; p of no difference "
+            f"{p_value(test.p)}). Its arena is {kilobytes(size.loc[WINDOW, 'arena_bytes'])} KB, "
+            f"{size.loc[WINDOW, 'arena_bytes'] / size.loc[STREAM, 'arena_bytes']:.1f} times the stream's "
+            f"{kilobytes(size.loc[STREAM, 'arena_bytes'])} KB, with a file of "
+            f"{kilobytes(size.loc[WINDOW, 'tflite_bytes'])} KB beside {kilobytes(size.loc[STREAM, 'tflite_bytes'])} KB."
+        )
+    return "\n".join(lines) or "No reference run has both forms."

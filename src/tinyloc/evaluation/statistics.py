@@ -79,8 +79,7 @@ class Units:
         """
         if not self.pooled:
             return self.by_unit(measure)[units].mean(-1)
-        times = (units[:, :, None] == np.arange(self.counts.shape[1])).sum(1)
-        by_seed = measure(np.einsum("mu,kuij->mkij", times, self.counts))
+        by_seed = measure(pooled(self.counts, units))
         return (by_seed if seeds is None else np.take_along_axis(by_seed, seeds, 1)).mean(1)
 
     def by_unit(self, measure: Callable[[np.ndarray], np.ndarray] = macro_f1) -> np.ndarray:
@@ -120,7 +119,10 @@ def pooled(parts: np.ndarray, units: np.ndarray, seeds: np.ndarray | None = None
     parts: what a unit adds [K, U, ...]. units, seeds: indices [M, U] and [M, K]; none: every seed once. -> [M, K, ...]
     """
     times = (units[:, :, None] == np.arange(parts.shape[1])).sum(1)
-    by_seed = np.einsum("mu,ku...->mk...", times, parts)
+    # as one product of matrices, several times faster than `einsum`; sums of counts are the same to the bit, because
+    # whole numbers of this size are exact as floats
+    flat = parts.swapaxes(0, 1).reshape(parts.shape[1], -1)
+    by_seed = (times.astype(float) @ flat).reshape(len(units), parts.shape[0], *parts.shape[2:])
     return by_seed if seeds is None else by_seed[np.arange(len(units))[:, None], seeds]
 
 

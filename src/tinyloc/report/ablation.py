@@ -11,7 +11,7 @@ import pandas as pd
 
 from tinyloc.config import Config, Distillation, Neural
 from tinyloc.evaluation import paired, statistics
-from tinyloc.report.runs import Scored, Scores
+from tinyloc.report.runs import Scored, Scores, alike
 
 
 def pairs(config: Config) -> dict[str, str]:
@@ -70,16 +70,17 @@ NUMBERS = (
 
 
 def _compared(ours: Scored | None, theirs: Scored | None) -> dict[str, float]:
-    both = sorted(set(ours.seeds) & set(theirs.seeds)) if ours and theirs else []
-    if not both or set(ours.units.names) != set(theirs.units.names):
+    pair = alike(ours, theirs)
+    if pair is None:
         return {"units": 0, "seeds": 0} | dict.fromkeys(NUMBERS, np.nan)
-    taught, plain = ours.of(both), theirs.of(both)
+    taught, plain = pair
+    n_seeds = taught.n_seeds
     found = paired.compare([taught], [plain])
     return {
         "units": found.n_units,
-        "seeds": len(both),
-        **_ends("plain_f1", **statistics.interval(plain.score, found.n_units, len(both))),
-        **_ends("macro_f1", **statistics.interval(taught.score, found.n_units, len(both))),
+        "seeds": n_seeds,
+        **_ends("plain_f1", **statistics.interval(plain.score, found.n_units, n_seeds)),
+        **_ends("macro_f1", **statistics.interval(taught.score, found.n_units, n_seeds)),
         **_ends("difference", found.difference, found.low, found.high),
         "p": found.p,
         "p_equivalent": found.p_equivalent,

@@ -27,6 +27,14 @@ Scores = Mapping[tuple[str, str], Scored]
 """By data set and entry."""
 
 
+def alike(ours: Scored | None, theirs: Scored | None) -> tuple[statistics.Units, statistics.Units] | None:
+    """Both over the seeds that both have; None where these are none, or where other units were asked."""
+    both = sorted(set(ours.seeds) & set(theirs.seeds)) if ours and theirs else []
+    if not both or set(ours.units.names) != set(theirs.units.names):
+        return None
+    return ours.of(both), theirs.of(both)
+
+
 def of_folders(folders: Iterable[Path]) -> Scores:
     """The scores of result folders, as `Study.fit` leaves them."""
     return {

@@ -16,6 +16,7 @@ from tinyloc.data.simulate import simulate
 from tinyloc.evaluation import paired, statistics
 from tinyloc.evaluation.paired import BETTER, EQUIVALENT, MARGIN
 from tinyloc.report import comparison, roles
+from tinyloc.report.numbers import points
 from tinyloc.report.runs import Scores, alike
 from tinyloc.report.tables import with_interval
 from tinyloc.report.trust import difference, equals
@@ -159,8 +160,7 @@ def _ahead(config: Config, tests: pd.DataFrame) -> str:
 def _not_better(tests: pd.DataFrame) -> str:
     """Of one length: every rival that is not beaten, or that all are."""
     open_ = [
-        f"{row['verdict']} against {row['against']} ({difference(row['difference'], row['low'], row['high'])} points, "
-        f"{equals(row['p_holm'])})"
+        f"{row['verdict']} against {row['against']} ({_apart(row)})"
         for _, row in tests[tests["verdict"] != BETTER].iterrows()
     ]
     return ", ".join(open_) or "better than all"
@@ -171,11 +171,15 @@ def _enough(entry: str, tests: pd.DataFrame, most: float) -> str:
     if start is not None:
         return f"**{entry}**: walks of **{start:g} min** are as good as of {most:g}, within {100 * MARGIN:g} point."
     last = tests.loc[tests["minutes"].idxmax()]
-    apart = f"{difference(last['difference'], last['low'], last['high'])} points, {equals(last['p_holm'])}"
     return (
         f"**{entry}**: no shorter walk is shown to be as good as one of {most:g} min, within {100 * MARGIN:g} point; "
-        f"after {last['minutes']:g} min it is {last['verdict']} ({apart})."
+        f"after {last['minutes']:g} min it is {last['verdict']} ({_apart(last)})."
     )
+
+
+def _apart(row: pd.Series) -> str:
+    ends = f"{points(row['low'])} to {points(row['high'])}"
+    return f"{points(row['difference'])} points, {ends}; {equals(row['p_holm'])}"
 
 
 def _from_on(holds: pd.Series) -> float | None:

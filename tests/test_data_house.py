@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from sklearn.metrics import f1_score
 
 from tinyloc.config import Channel, Features, HouseData
@@ -274,6 +275,23 @@ def test_more_recordings_leave_the_others_as_they_are():
     for recording in few.recordings:
         pd.testing.assert_frame_equal(recording.packets, packets[recording.name])
     assert not packets["living-1"].equals(packets["living-2"])
+
+
+def test_a_walk_that_is_broken_off_is_the_start_of_the_whole_one_and_living_stays_as_it_is():
+    whole, broken = short(), short(fingerprint_kept_minutes=1.5)
+    walk, start = (one.recordings[0].packets for one in (whole, broken))
+    pd.testing.assert_frame_equal(start, walk.iloc[: len(start)])
+    assert start["timestamp"].iloc[-1] - walk["timestamp"].iloc[0] < pd.Timedelta(minutes=1.5)
+    assert walk["timestamp"].iloc[len(start)] - walk["timestamp"].iloc[0] >= pd.Timedelta(minutes=1.5)
+    for one, other in zip(whole.recordings[1:], broken.recordings[1:], strict=True):
+        assert one.phase == "living"
+        pd.testing.assert_frame_equal(one.packets, other.packets)
+    assert "walks broken off after 1.5 min" in broken.origin and "broken" not in whole.origin
+
+
+def test_no_more_of_a_walk_is_kept_than_there_is():
+    with pytest.raises(ValidationError, match="fingerprint_kept_minutes: 5, but a walk has only 4"):
+        HouseData(**SHORT, fingerprint_kept_minutes=5)
 
 
 def test_a_channel_without_noise_hears_everything_it_can():

@@ -28,6 +28,11 @@ def units(right, n=50, pooled=False, seed=0):
     return statistics.Units(np.asarray(counts), tuple(f"u{i}" for i in range(shares.shape[1])), pooled)
 
 
+def verdict(found):
+    """Of a single question."""
+    return paired.verdict(found.difference, found.low, found.high, found.p, found.p_equivalent)
+
+
 def test_the_p_of_folds_is_that_of_all_sign_flips():
     rng = np.random.default_rng(3)
     ours, theirs = units(rng.uniform(0.7, 0.9, 8)), units(rng.uniform(0.6, 0.9, 8))
@@ -47,7 +52,7 @@ def test_one_row_in_hundred_thousands_is_no_difference():
     counts[0, 3] += [[1, -1, 0], [0, 0, 0], [0, 0, 0]]
     found = paired.compare([replace(theirs, counts=counts)], [theirs])
     assert 0 < found.difference < 1e-5 and found.p == 1
-    assert paired.verdict(found.difference, found.p, found.p_equivalent) == paired.EQUIVALENT
+    assert verdict(found) == paired.EQUIVALENT
 
 
 def test_the_p_of_pooled_recordings_swaps_their_counts():
@@ -76,7 +81,7 @@ def test_no_difference_gives_as_small_a_p_as_it_says():
 def test_one_unit_proves_nothing():
     found = paired.compare([units([0.9])], [units([0.1])])
     assert np.isnan([found.low, found.p, found.p_equivalent]).all()
-    assert paired.verdict(found.difference, found.p, found.p_equivalent) == paired.UNDECIDED
+    assert verdict(found) == paired.UNDECIDED
 
 
 def test_data_sets_together_have_the_units_of_all():
@@ -99,7 +104,23 @@ def test_data_sets_together_have_the_units_of_all():
 )
 def test_verdicts(ours, theirs, expected):
     found = paired.compare([units(ours)], [units(theirs)])
-    assert paired.verdict(found.difference, found.p, found.p_equivalent) == expected
+    assert verdict(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p", "p_equivalent", "expected"),
+    [
+        (0.001, 0.008, 0.01, 0.01, paired.BETTER),  # certain, however small
+        (-0.001, 0.03, 0.01, 0.9, paired.UNDECIDED),  # other seeds may turn it round
+        (-0.001, 0.008, 0.01, 0.01, paired.EQUIVALENT),
+        (0.001, 0.03, 0.06, 0.9, paired.UNDECIDED),  # the units may be luck
+        (np.nan, np.nan, np.nan, np.nan, paired.UNDECIDED),
+    ],
+)
+def test_a_certain_difference_passes_the_test_and_its_interval_leaves_out_zero(low, high, p, p_equivalent, expected):
+    assert paired.verdict(0.004, low, high, p, p_equivalent) == expected
+    turned = {paired.BETTER: paired.WORSE}.get(expected, expected)
+    assert paired.verdict(-0.004, -high, -low, p, p_equivalent) == turned
 
 
 def test_what_does_not_pair_is_refused():

@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tinyloc.cli import app
+from tinyloc.errors import InputError
 from tinyloc.files import REPOSITORY
 from tinyloc.report import reference
 from tinyloc.study import Study
@@ -64,6 +65,17 @@ def compared(study: Study, *words: str) -> tuple[int, str]:
 def test_the_command_finds_no_fault_with_an_honest_run(study: Study, fitted: list[Path]) -> None:
     code, said = compared(study)
     assert code == 0 and "2 of 2 results have a reference, 0 of them disagree" in said and "not compared" not in said
+
+
+def test_the_command_adds_seeds_to_a_folder_alone_that_it_was_given(
+    study: Study, fitted: list[Path], tmp_path: Path
+) -> None:
+    words = ["reference", "--config", "quick", "--root", str(study.root), "--add"]
+    refused = CliRunner().invoke(app, words)
+    assert isinstance(refused.exception, InputError) and "--add: goes with --write" in str(refused.exception)
+    for _ in range(2):  # a seed that is there already is the new one, and stands there once
+        done = CliRunner().invoke(app, [*words, "--write", str(tmp_path)])
+        assert done.exit_code == 0 and json.loads((tmp_path / "house" / "hmm.json").read_text())["seeds"] == [0]
 
 
 def test_the_command_fails_on_a_reference_beyond_the_intervals(

@@ -11,9 +11,10 @@ from tinyloc.config import Config, profile
 from tinyloc.errors import InputError
 from tinyloc.evaluation import paired
 from tinyloc.files import write_json
-from tinyloc.report import ablation, comparison, reference, tables, words
+from tinyloc.report import ablation, comparison, reference, runs, tables, words
 from tinyloc.report.figures import learning
 
+DECISIVE = ["difference", "difference_low", "difference_high", "p_holm", "p_equivalent"]
 SMALL = {"family": "mdcsa", "d": 4}
 CONFIG = Config.model_validate(
     {
@@ -46,7 +47,7 @@ def folders(tmp_path):
 
 
 def test_differences_are_those_of_the_paired_comparison(folders):
-    taught, by_two = ablation.table(CONFIG, ablation.of_folders(folders)).to_dict("records")
+    taught, by_two = ablation.table(CONFIG, runs.of_folders(folders)).to_dict("records")
     expected = comparison.compare(folders, "taught", "plain").intervals.iloc[0]
     names = ("difference", "difference_low", "difference_high", "p")
     assert [taught[k] for k in names] == expected[["mean", "low", "high", "p"]].tolist()
@@ -67,24 +68,24 @@ def test_references_say_the_same_as_the_folders_they_were_made_from(tmp_path):
         write_json(folder / "config.json", made)
         write_json(folder / "timing.json", {"seconds": 1})
     files = reference.write(folders, tmp_path / "kept")
-    for path, (key, scored) in zip(files, ablation.of_folders(folders).items(), strict=True):
-        kept = ablation.of_references([path])[key]
+    for path, (key, scored) in zip(files, runs.of_folders(folders).items(), strict=True):
+        kept = runs.of_references([path])[key]
         assert kept.seeds == scored.seeds == (0, 1)
         order = [scored.units.names.index(name) for name in kept.units.names]
         assert (kept.units.counts == scored.units.counts[:, order]).all()
     both = CONFIG.model_copy(update={"datasets": {name: CONFIG.datasets["shib"] for name in ("shib", "house")}})
-    ours, theirs = (ablation.table(both, s) for s in (ablation.of_folders(folders), ablation.of_references(files)))
+    ours, theirs = (ablation.table(both, s) for s in (runs.of_folders(folders), runs.of_references(files)))
     pd.testing.assert_frame_equal(ours, theirs)
 
 
 def test_a_reference_without_counts_asks_to_be_taken_again(tmp_path):
     write_json(tmp_path / "old.json", {"dataset": "shib", "entry": "plain", "seeds": [0]})
     with pytest.raises(InputError, match=r"old.json: keeps no confusion counts; take the file again"):
-        ablation.of_references([tmp_path / "old.json"])
+        runs.of_references([tmp_path / "old.json"])
 
 
 def test_scores_of_other_people_or_other_seeds_are_not_compared(folders, tmp_path):
-    scores = ablation.of_folders(folders)
+    scores = runs.of_folders(folders)
     plain = scores["shib", "plain"]
     strangers = replace(plain, units=replace(plain.units, names=tuple("5678")))
     for other in (strangers, replace(plain, seeds=(7,))):
@@ -93,8 +94,8 @@ def test_scores_of_other_people_or_other_seeds_are_not_compared(folders, tmp_pat
 
 def test_the_seeds_that_both_have_are_compared(folders, tmp_path):
     more = [*folders, write_result(tmp_path, "shib", "plain", 0.1, seed=1)]
-    found = ablation.table(CONFIG, ablation.of_folders(more))
-    pd.testing.assert_frame_equal(found, ablation.table(CONFIG, ablation.of_folders(folders)))
+    found = ablation.table(CONFIG, runs.of_folders(more))
+    pd.testing.assert_frame_equal(found, ablation.table(CONFIG, runs.of_folders(folders)))
 
 
 @pytest.fixture
@@ -106,7 +107,7 @@ def many(tmp_path, monkeypatch):
     models |= {"teacher": {"family": "mdcsa", "d": 8}, "plain": SMALL}
     config = Config.model_validate({**CONFIG.model_dump(), "datasets": {"house": {"kind": "house"}}, "models": models})
     folders = [write_result(tmp_path, "house", entry, share) for entry, share in shares.items()]
-    return config, ablation.table(config, ablation.of_folders(folders))
+    return config, ablation.table(config, runs.of_folders(folders))
 
 
 def test_holms_correction_counts_the_ways_of_teaching_one_student(many):
@@ -121,7 +122,7 @@ def test_a_difference_that_another_seed_would_turn_round_is_not_certain(many, tm
     config, _ = many
     found = [write_result(tmp_path / "two", "house", "plain", 0.8, seed) for seed in (0, 1)]
     found += [write_result(tmp_path / "two", "house", "good", share, seed) for seed, share in ((0, 0.98), (1, 0.78))]
-    row = ablation.table(config, ablation.of_folders(found)).set_index("entry").loc["good"]
+    row = ablation.table(config, runs.of_folders(found)).set_index("entry").loc["good"]
     assert row["p_holm"] < paired.ALPHA and row["difference_low"] < 0 < row["difference"]
     assert row["verdict"] == paired.UNDECIDED
 
@@ -137,7 +138,7 @@ def test_helps_and_hurts_are_said_by_the_corrected_test_alone(many):
     ]
     # among nine questions, the least p of 8 recordings is no longer small enough
     crowd = pd.concat([table] * 3).assign(p_holm=lambda t: paired.holm(t["p"]), p_equivalent=1.0)
-    judged = [paired.verdict(*row) for row in crowd[["difference", "p_holm", "p_equivalent"]].itertuples(index=False)]
+    judged = [paired.verdict(*row) for row in crowd[DECISIVE].itertuples(index=False)]
     said = words.ablation(crowd.assign(verdict=judged))
     assert "help" not in said and "hurt" not in said and "No corrected p of so few units can be below 0.070" in said
     filled = learning.ablation(table).axes[0].get_lines()
@@ -145,7 +146,7 @@ def test_helps_and_hurts_are_said_by_the_corrected_test_alone(many):
 
 
 def test_what_was_not_computed_says_so(folders):
-    table = ablation.table(CONFIG, ablation.of_folders(folders))
+    table = ablation.table(CONFIG, runs.of_folders(folders))
     shown = tables.ablation(table)
     assert shown["imitates"].tolist() == ["scores", "paths + features of 2 teachers"]
     assert shown.iloc[1, 3:].eq("not computed").all() and not shown.iloc[0, 3:].eq("not computed").any()
@@ -159,8 +160,8 @@ def test_what_was_not_computed_says_so(folders):
 
 def test_a_run_on_this_machine_goes_before_the_reference_and_either_before_nothing(folders, tmp_path, monkeypatch):
     monkeypatch.setattr(reference, "shipped", lambda folder: tmp_path / folder)
-    nothing = ablation.found(tmp_path / "elsewhere")
-    assert nothing.scores == {} and "not computed" in nothing.origin
+    nothing = runs.found(tmp_path / "elsewhere", "ablation")
+    assert nothing.scores == {} and "`ablation` was **not computed**" in nothing.origin
     plain = comparison.units_of([folders[0]]).by_unit()
     kept = {
         **{"format": 1, "dataset": "shib", "entry": "plain", "seeds": [0, 1], "fingerprint": "one"},
@@ -169,16 +170,17 @@ def test_a_run_on_this_machine_goes_before_the_reference_and_either_before_nothi
         "provenance": {"commit": "abc"},
     }
     write_json(tmp_path / "reference" / "ablation" / "shib" / "plain.json", kept)
-    theirs = ablation.found(tmp_path / "elsewhere")
+    theirs = runs.found(tmp_path / "elsewhere", "ablation")
     assert theirs.scores["shib", "plain"].units.by_unit().tolist() == [0.5] and theirs.agreement == ""
-    assert "reference run (2 seeds a student, commit abc)" in theirs.origin
+    assert "reference run (2 seeds a model, commit abc)" in theirs.origin
     other = tmp_path / "reference" / "ablation" / "house" / "plain.json"
     write_json(other, {**kept, "dataset": "house", "seeds": [0]})
-    assert "(seeds a student: 1 in house, 2 in shib, commit abc)" in ablation.found(tmp_path / "elsewhere").origin
+    both = runs.found(tmp_path / "elsewhere", "ablation")
+    assert "(seeds a model: 1 in house, 2 in shib, commit abc)" in both.origin
     for folder in folders:
         write_json(folder / "config.json", {"fingerprint": "one"})
-    ours = ablation.found(tmp_path)
+    ours = runs.found(tmp_path, "ablation")
     assert set(ours.scores) == {("shib", "plain"), ("shib", "taught")}
-    assert "this machine (one seed a student)" in ours.origin
+    assert "this machine (one seed a model)" in ours.origin
     assert "Of 1 results of the same data, 1 agree" in ours.agreement
     assert folders[0] / "metrics.json" in ours.inputs

@@ -102,8 +102,8 @@ def test_every_verdict_follows_from_its_numbers_and_no_house_or_rival_was_left_o
     assert asked == {tuple(row) for row in houses[["dataset", "entry", "against"]].to_numpy()}
     for _, family in houses.groupby("entry"):
         np.testing.assert_allclose(family["p_holm"], holm(family["p"]))
-        judged = zip(family["difference"], family["p_holm"], family["p_equivalent"], strict=True)
-        assert family["verdict"].tolist() == [verdict(*row) for row in judged]
+        decisive = family[["difference", "low", "high", "p_holm", "p_equivalent"]].itertuples(index=False)
+        assert family["verdict"].tolist() == [verdict(*row) for row in decisive]
 
 
 def test_chapter_7_says_it_by_the_rule() -> None:

@@ -57,6 +57,15 @@ def test_a_network_is_counted_in_forward_passes() -> None:
     assert found.macs == own and found.batch == 16
 
 
+def test_epochs_that_are_added_for_the_updates_are_counted_too() -> None:
+    """Some 27 windows are two batches of 16, so that 100 updates take 50 epochs; a walk counts as far as it goes."""
+    training = CONFIG.models["student"].training.model_copy(update={"least_updates": 100})
+    assert workload.epochs_of(training, (100 - 2 * 9) / 3) == (5, 50)
+    house = CONFIG.datasets["house"].model_copy(update={"fingerprint_kept_minutes": 1})
+    sizes = Sizes.of_house(house, CONFIG)
+    assert sizes.train.steps + sizes.validation.steps == 2 * 60
+
+
 def test_a_causal_network_trains_on_windows_of_its_own_length() -> None:
     trained, asked = (cost.of(CONFIG.models["mamba"], 3, 6, 4, steps).macs_per_window for steps in (20, 10))
     by_hand = 40 * (3 * (100 - 2 * 19) / 3 * trained + (40 - 2 * 9) * asked) + (60 - 9) * asked

@@ -11,6 +11,8 @@ from report_tree import write_result
 from tinyloc.errors import InputError
 from tinyloc.report import reference, tables
 
+FROM = (("authors", 0), ("more", 1), ("more", 2))
+
 
 def written(root: Path, right: float, seed: int = 0, fingerprint: str = "one", entry: str = "teacher") -> Path:
     """A result folder with what `Study` adds to it."""
@@ -43,6 +45,53 @@ def test_a_reference_keeps_scores_and_their_making_and_no_predictions(kept: Path
     assert np.isclose(content["macro_f1"]["mean"], np.mean(list(content["macro_f1_by_unit"].values())))
     assert not {"predictions", "y_true", "folds"} & set(content)
     assert all(len(line.split()) == 9 for seeds in content["confusion"]["units"].values() for line in seeds)
+
+
+def test_seeds_are_added_to_those_that_a_reference_has_and_one_computed_again_is_new(
+    kept: Path, tmp_path: Path
+) -> None:
+    before = json.loads(kept.read_text())
+    anew = [written(tmp_path / "more", right, seed) for right, seed in ((0.5, 2), (0.8, 1))]
+    assert reference.write(anew, reference.folder_of("quick"), add=True) == [kept]
+    after, whole = json.loads(kept.read_text()), reference.units_of(kept)
+    assert after["seeds"] == [0, 1, 2] and after["commits"] == ["abc"] * 3 and after["seconds"] == 7.5
+    for unit, lines in after["confusion"]["units"].items():
+        assert lines[0] == before["confusion"]["units"][unit][0] and lines[1] != before["confusion"]["units"][unit][1]
+    folders = [tmp_path / where / "results" / "shib" / "teacher" / f"seed{k}" for where, k in FROM]
+    alike = json.loads(reference.write(folders, tmp_path / "whole")[0].read_text())
+    assert alike["macro_f1"] == after["macro_f1"] and whole.n_seeds == 3
+    # without --add the file is this run's alone
+    reference.write(anew, reference.folder_of("quick"))
+    assert json.loads(kept.read_text())["seeds"] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"fingerprint": "two"}, "'fingerprint' is not as in this run"),
+        ({"model": {"family": "mdcsa", "d": 8}}, "'model' is not as in this run"),
+        ({"windows": {"length": 5}}, "'windows' is not as in this run"),
+        ({"export": {}}, "an export is taken with all its seeds"),
+        ({"confusion": {"pooled": False, "units": {"9": ["1 0 0 1"] * 2}}}, "'units' is not as in this run"),
+    ],
+)
+def test_seeds_of_something_else_are_not_added_and_the_file_stays(
+    kept: Path, tmp_path: Path, change: dict, said: str
+) -> None:
+    kept.write_text(json.dumps(json.loads(kept.read_text()) | change))
+    before = kept.read_bytes()
+    with pytest.raises(InputError, match=said):
+        reference.write([written(tmp_path / "more", 0.5, 2)], reference.folder_of("quick"), add=True)
+    assert kept.read_bytes() == before
+
+
+def test_a_setting_that_was_none_when_the_reference_was_taken_has_its_default(kept: Path, tmp_path: Path) -> None:
+    folder = written(tmp_path / "more", 0.5, 2)
+    made = json.loads((folder / "config.json").read_text())
+    made["model"] |= {"d": 256, "rssi_bins": 0}
+    (folder / "config.json").write_text(json.dumps(made))
+    reference.write([folder], reference.folder_of("quick"), add=True)
+    assert json.loads(kept.read_text())["seeds"] == [0, 1, 2]
 
 
 def test_a_run_like_the_reference_agrees_and_a_worse_one_does_not(kept: Path, tmp_path: Path) -> None:

@@ -89,6 +89,14 @@ def test_the_table_of_pairs_has_its_numbers(folders):
     assert crossed.iloc[1].tolist() == ["house", "good", "–", "equivalent: 0.0 (0.0 to 0.0)"]
 
 
+def test_what_few_units_promise_is_said_by_their_number():
+    shib, house, one = trust.promises({"shib": 8, "house": 96, "alone": 1}).splitlines()
+    # two-sided Student's t of 7 degrees at 1.960 √(7/8), and one-sided at 1.645 √(7/8)
+    assert "(8 units): a 95.0 % interval would hold the truth in 89.1 %" in shib and "err in up to 8.4 %" in shib
+    assert "in 94.5 %" in house or "in 94.6 %" in house
+    assert "no interval and no test" in one
+
+
 def test_delays_are_counted_and_never_is_shown_as_endless(folders):
     waits = results.delays(folders)
     # three rooms a recording, one after the other

@@ -116,10 +116,21 @@ def test_the_kept_epoch_is_the_chosen_one(choose):
 def test_the_cosine_falls_from_the_rate_to_nearly_nothing_over_all_epochs():
     training = Training(epochs=4, learning_rate=0.8, schedule="cosine")
     half = 0.4 * 2**0.5
-    assert [learning_rate(training, e) for e in (1, 2, 3, 4)] == pytest.approx(
+    assert [learning_rate(training, e, training.epochs) for e in (1, 2, 3, 4)] == pytest.approx(
         [0.8, 0.4 + half / 2, 0.4, 0.4 - half / 2]
     )
-    assert learning_rate(Training(learning_rate=0.8), 7) == 0.8
+    assert learning_rate(Training(learning_rate=0.8), 7, 300) == 0.8
+
+
+def test_few_windows_are_gone_through_more_often_where_so_many_updates_are_asked_for():
+    training = Training(epochs=2, batch=16, least_updates=10, choose="last", schedule="cosine", patience=99)
+    assert [training.epochs_over(n) for n in (16, 17, 48, 80, 800)] == [10, 5, 4, 2, 2]
+    few = windows(33, seed=3)
+    history = fit(make(), few, VALIDATION, training, seed=0)
+    assert len(history) == 4, "of three batches each"
+    # the same as so many epochs, the learning rate's course among them
+    four = fit(make(), few, VALIDATION, training.model_copy(update={"epochs": 4, "least_updates": 0}), seed=0)
+    assert history == four
 
 
 def test_balanced_weights_give_every_visited_room_the_same_share():

@@ -411,6 +411,9 @@ def reference(
     write: Annotated[
         Path | None, typer.Option("--write", help="Keep the scores of this run as references in a folder.")
     ] = None,
+    add: Annotated[
+        bool, typer.Option("--add", help="With --write: beside the seeds that the folder has and this run lacks.")
+    ] = False,
     contest: Annotated[
         Path | None,
         typer.Option("--contest", help="Keep the paired tests of the teacher against its rivals in a file."),
@@ -419,12 +422,14 @@ def reference(
     """Compare the results on disk with the reference run's; exit code 1 where they disagree beyond their intervals."""
     from tinyloc.report import reference as references
 
+    if add and not write:
+        raise InputError("--add: goes with --write, which names the folder of the references")
     study = _study(config, root, None)
     folders = [folder for folder in study.scored() if (folder / "config.json").is_file()]
     if not folders:
         raise InputError(f"{study.root}: no results; compute them with `tinyloc reproduce`")
     if write:
-        for path in references.write(folders, write):
+        for path in references.write(folders, write, add):
             typer.echo(path)
     if contest:
         from tinyloc.report import contest as contests

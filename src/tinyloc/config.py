@@ -1,6 +1,7 @@
 """The one validated configuration schema; `configs/quick.yaml` and `configs/paper.yaml` are instances of it."""
 
 import difflib
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -68,9 +69,22 @@ class HouseData(Strict):
     seed: int = 7
     fingerprint_minutes: Positive = Field(30.0, description="length of each scripted walk")
     fingerprint_walks: PositiveInt = 2
+    fingerprint_kept_minutes: Positive | None = Field(
+        None,
+        description="of each walk, its first minutes are kept, as if it had been broken off there; none: all of it",
+    )
     living_minutes: Positive = Field(10.0, description="length of each free-living recording")
     living_recordings: PositiveInt = 8
     channel: Channel = Channel()
+
+    @model_validator(mode="after")
+    def kept_is_a_part(self) -> "HouseData":
+        if (self.fingerprint_kept_minutes or 0) > self.fingerprint_minutes:
+            raise ValueError(
+                f"fingerprint_kept_minutes: {self.fingerprint_kept_minutes:g}, but a walk has only "
+                f"{self.fingerprint_minutes:g} (fingerprint_minutes)"
+            )
+        return self
 
 
 class ResidentialData(Strict):
@@ -138,6 +152,9 @@ class Training(Strict):
     """RAdam inside Lookahead, early stopping on the validation windows. The defaults are the study's recipe."""
 
     epochs: PositiveInt = 300
+    least_updates: Annotated[int, Field(ge=0)] = Field(
+        0, description="of the weights: where few windows make short epochs, there are as many more as it takes"
+    )
     batch: PositiveInt = 1024
     learning_rate: Positive = 1e-4
     schedule: Literal["constant", "cosine"] = Field(
@@ -178,6 +195,10 @@ class Training(Strict):
         "none", description="of rooms in the training loss; balanced: inverse to their share of the training steps"
     )
     device: Literal["auto", "cpu"] = Field("auto", description="auto: CUDA, in mixed precision, where it is there")
+
+    def epochs_over(self, windows: int) -> int:
+        """How many epochs there are at most, over so many training windows."""
+        return max(self.epochs, ceil(self.least_updates / ceil(windows / self.batch)))
 
 
 Target = Literal["scores", "marginals", "sequence", "paths", "features"]

@@ -1,7 +1,7 @@
 """Simulated houses: packets in the columns of SHIB, of scripted fingerprint walks and of free living."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -45,16 +45,28 @@ def simulate(name: str, config: HouseData) -> Dataset:
     house = environment.house
     plan = [(WALK, i, config.fingerprint_minutes) for i in range(config.fingerprint_walks)]
     plan += [(LIFE, i, config.living_minutes) for i in range(config.living_recordings)]
+    recordings = [
+        _recording(environment, script, i, 60 * minutes, _stream(config.seed, script.stream, i))
+        for script, i, minutes in plan
+    ]
+    kept, said = config.fingerprint_kept_minutes, ""
+    if kept is not None:
+        recordings = [_first(one, kept) if one.phase == WALK.phase else one for one in recordings]
+        said = f", walks broken off after {kept:g} min"
     return Dataset(
         name=name,
         gateways=tuple(house.gateways),
         rooms=house.room_names,
-        recordings=tuple(
-            _recording(environment, script, i, 60 * minutes, _stream(config.seed, script.stream, i))
-            for script, i, minutes in plan
-        ),
-        origin=f"A simulated house (plan {config.plan}, seed {config.seed}): nothing in it was measured.",
+        recordings=tuple(recordings),
+        origin=f"A simulated house (plan {config.plan}, seed {config.seed}{said}): nothing in it was measured.",
     )
+
+
+def _first(recording: Recording, minutes: float) -> Recording:
+    """The first minutes of a recording, counted from its first packet."""
+    time = recording.packets["timestamp"]
+    kept = time < time.iloc[0] + pd.Timedelta(minutes=minutes)
+    return replace(recording, packets=recording.packets[kept].reset_index(drop=True))
 
 
 def the_environment(config: HouseData) -> radio.Environment:

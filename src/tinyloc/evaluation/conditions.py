@@ -77,7 +77,7 @@ def summary(runs: Sequence[Answers], asked: Sequence[Condition], n_rooms: int) -
 
     runs: the answers of every seed.
     """
-    counted = {c: _units(runs, c, n_rooms) for c in asked}
+    counted = {c: units(runs, c, n_rooms) for c in asked}
     longest = max((c for c in asked if c.kind == LENGTH), key=lambda c: c.value, default=None)
     rows = []
     for condition, found in counted.items():
@@ -96,7 +96,7 @@ def summary(runs: Sequence[Answers], asked: Sequence[Condition], n_rooms: int) -
     return rows
 
 
-def _units(runs: Sequence[Answers], condition: Condition, n_rooms: int) -> statistics.Units:
+def units(runs: Sequence[Answers], condition: Condition, n_rooms: int) -> statistics.Units:
     """The answers of all seeds and folds under one condition, counted unit by unit."""
     answers = []
     for run in runs:

@@ -11,6 +11,7 @@ data sets may be compared together: each is scored by itself, the scores are ave
   MARGIN (Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987), here by the same bootstrap.
 - *Not worse* is one of the two tests alone, at half the level, as regulators of medicines ask for (ICH E9, "Statistical
   principles for clinical trials", 1998): then it says what the lower end of the 95 % interval says.
+- A difference is *certain* where the test says so and the interval leaves out zero as well, see `verdict`.
 - Where several pairs are tested, their p-values are Holm's (Scandinavian Journal of Statistics 6, 1979): the chance
   of one or more false findings among all of them is at most ALPHA.
 """
@@ -117,8 +118,12 @@ def holm(p: Sequence[float]) -> np.ndarray:
     return adjusted
 
 
-def verdict(difference: float, p: float, p_equivalent: float) -> str:
-    """What may be said, from adjusted p-values. A difference that is certain is one, however small it is."""
-    if p < ALPHA:
+def verdict(difference: float, low: float, high: float, p: float, p_equivalent: float) -> str:
+    """What may be said, from adjusted p-values. A difference that is certain is one, however small it is.
+
+    Swaps of units know of no other seeds, and the interval does; of few units the interval is narrow, and the swaps
+    know it. So a difference that is certain has to pass both.
+    """
+    if p < ALPHA and (low > 0 or high < 0):
         return BETTER if difference > 0 else WORSE
     return EQUIVALENT if p_equivalent < ALPHA else UNDECIDED

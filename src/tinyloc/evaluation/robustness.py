@@ -67,7 +67,7 @@ class _Asked:
         rows = self.about(self.fold.test, windows, reset=True)
         wanted = cut(self.fold.test, longest, self.windows.test_hop)
         keys = set(zip(wanted.recording.tolist(), wanted.step.tolist(), strict=True))
-        return _select(rows, [key in keys for key in zip(rows.recording.tolist(), rows.step.tolist(), strict=True)])
+        return rows.select([key in keys for key in zip(rows.recording.tolist(), rows.step.tolist(), strict=True)])
 
 
 def _on_packets(ask: _Asked, asked: Sequence[Condition], features: config.Features) -> dict[str, Predictions]:
@@ -82,15 +82,8 @@ def _on_packets(ask: _Asked, asked: Sequence[Condition], features: config.Featur
     rows = ask.about(test, ask.windows)
     condition, recording = np.array([name.split("\n") for name in rows.recording.tolist()]).T
     rows = replace(rows, recording=recording)
-    return {c.name: _select(rows, condition == c.name) for c in asked}
+    return {c.name: rows.select(condition == c.name) for c in asked}
 
 
 def _lossy(recording: Recording, dataset: Dataset, features: config.Features, condition: Condition, seed: int) -> Steps:
     return steps(recording, dataset, features, kept(recording.packets, condition, seed, recording.name))
-
-
-def _select(rows: Predictions, mask: Sequence[bool]) -> Predictions:
-    """Some of the rows; their scores are left out, which no one asks for here."""
-    mask = np.asarray(mask, bool)
-    columns = {name: getattr(rows, name)[mask] for name in ("recording", "step", "y_true", "y_pred")}
-    return Predictions(**columns, parameters=rows.parameters)

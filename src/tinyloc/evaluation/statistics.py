@@ -79,8 +79,7 @@ class Units:
         """
         if not self.pooled:
             return self.by_unit(measure)[units].mean(-1)
-        times = (units[:, :, None] == np.arange(self.counts.shape[1])).sum(1)
-        by_seed = measure(np.einsum("mu,kuij->mkij", times, self.counts))
+        by_seed = measure(pooled(self.counts, units))
         return (by_seed if seeds is None else np.take_along_axis(by_seed, seeds, 1)).mean(1)
 
     def by_unit(self, measure: Callable[[np.ndarray], np.ndarray] = macro_f1) -> np.ndarray:
@@ -120,7 +119,10 @@ def pooled(parts: np.ndarray, units: np.ndarray, seeds: np.ndarray | None = None
     parts: what a unit adds [K, U, ...]. units, seeds: indices [M, U] and [M, K]; none: every seed once. -> [M, K, ...]
     """
     times = (units[:, :, None] == np.arange(parts.shape[1])).sum(1)
-    by_seed = np.einsum("mu,ku...->mk...", times, parts)
+    # as one product of matrices, several times faster than `einsum`; sums of counts are the same to the bit, because
+    # whole numbers of this size are exact as floats
+    flat = parts.swapaxes(0, 1).reshape(parts.shape[1], -1)
+    by_seed = (times.astype(float) @ flat).reshape(len(units), parts.shape[0], *parts.shape[2:])
     return by_seed if seeds is None else by_seed[np.arange(len(units))[:, None], seeds]
 
 
@@ -132,6 +134,19 @@ def draws(n_units: int, n_seeds: int = 1, stream: int = 0) -> tuple[np.ndarray, 
     rng = np.random.default_rng(stream)
     drawn = rng.integers(n_units, size=(RESAMPLES, n_units))
     return drawn, rng.integers(n_seeds, size=(RESAMPLES, n_seeds))
+
+
+def coverage(n_units: int, level: float = LEVEL) -> float:
+    """How often a percentile interval of the mean of so many units holds the truth, were they normally distributed.
+
+    It is about z √((n − 1) / n) standard errors long to either side where Student's would be t: too short for few units
+    (Hesterberg, The American Statistician 69, 2015). Of one-sided tests by the same bootstrap, the level is
+    that of the interval's one end.
+    """
+    from scipy.stats import norm, t  # half a second, which commands that test nothing need not wait
+
+    reach = norm.ppf((1 + level) / 2) * np.sqrt((n_units - 1) / n_units)
+    return float(2 * t.cdf(reach, n_units - 1) - 1)
 
 
 def interval(statistic: Statistic, n_units: int, n_seeds: int = 1, method: str = "linear") -> dict[str, float]:

@@ -62,7 +62,7 @@ def compare(folders: Iterable[Path], entry: str, against: str) -> Comparison:
                 "dataset": dataset,
                 "mean": found.difference,
                 **{name: getattr(found, name) for name in ("low", "high", "p", "p_equivalent")},
-                "verdict": paired.verdict(found.difference, found.p, found.p_equivalent),
+                "verdict": paired.verdict(found.difference, found.low, found.high, found.p, found.p_equivalent),
             }
         )
     return Comparison(entry, against, pd.concat(units, ignore_index=True), pd.DataFrame(intervals))
@@ -92,7 +92,7 @@ def pairs(
     if not found:
         return pd.DataFrame(columns=PAIRS)
     families = [pd.concat(found, ignore_index=True)] if one_family else found
-    return pd.concat([_corrected(family) for family in families], ignore_index=True)
+    return pd.concat([corrected(family) for family in families], ignore_index=True)
 
 
 def _tested(
@@ -111,10 +111,13 @@ def _tested(
     return pd.DataFrame(rows)
 
 
-def _corrected(tests: pd.DataFrame) -> pd.DataFrame:
-    """One family of tests, with what its corrected p-values allow to say."""
+def corrected(tests: pd.DataFrame) -> pd.DataFrame:
+    """One family of tests, with what its corrected p-values allow to say: columns PAIRS.
+
+    tests: a row a pair, with the columns of `paired.Paired`, p_least, and the names of what was compared.
+    """
     table = tests.assign(p_holm=paired.holm(tests["p"]), p_equivalent=paired.holm(tests["p_equivalent"]))
-    judged = zip(table["difference"], table["p_holm"], table["p_equivalent"], strict=True)
+    judged = table[["difference", "low", "high", "p_holm", "p_equivalent"]].itertuples(index=False)
     return table.assign(verdict=[paired.verdict(*row) for row in judged])[list(PAIRS)]
 
 

@@ -31,7 +31,7 @@ def summary(answers: Sequence["Answers"], n_rooms: int) -> pd.DataFrame:
     p, p_equivalent = (paired.holm([getattr(c, name) for c in compared]) for name in ("p", "p_equivalent"))
     table["difference"] = [np.nan, *(c.difference for c in compared)]
     judged = zip(compared, p, p_equivalent, strict=True)
-    table["verdict"] = ["", *(paired.verdict(c.difference, *corrected) for c, *corrected in judged)]
+    table["verdict"] = ["", *(paired.verdict(c.difference, c.low, c.high, *corrected) for c, *corrected in judged)]
     return table
 
 

@@ -5,13 +5,15 @@ fingerprint of the data, commit, versions, wall time). There are no predictions 
 its score and its confusion counts are all that is kept of a test person.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pydantic import TypeAdapter
 
+from tinyloc.config import Model
 from tinyloc.errors import InputError
 from tinyloc.evaluation import paired, statistics
 from tinyloc.files import read_json, sha256, shipped, write_json
@@ -59,23 +61,62 @@ def digest() -> str:
     return sha256(*(path.read_bytes() for path in files))
 
 
-def write(folders: Iterable[Path], out: Path) -> list[Path]:
-    """Keep the scores of result folders (`Study.fit`, `Study.export`), one file an entry; all its seeds together."""
+@dataclass(frozen=True)
+class _Taken:
+    """What is kept of the seeds of an entry; all lists are in the order of `units.counts`."""
+
+    units: statistics.Units
+    seeds: list[int]
+    commits: list[str]
+    seconds: list[float]
+
+    def beside(self, other: "_Taken") -> "_Taken":
+        """Ours, and the seeds of the other, of the same units, that we lack; by their number."""
+        lacking = [k for k, seed in enumerate(other.seeds) if seed not in self.seeds]
+        columns = [other.units.names.index(name) for name in self.units.names]
+        counts = np.concatenate([self.units.counts, other.units.counts[lacking][:, columns]])
+        order = np.argsort(seeds := self.seeds + [other.seeds[k] for k in lacking])
+        commits, seconds = (
+            getattr(self, name) + [getattr(other, name)[k] for k in lacking] for name in ("commits", "seconds")
+        )
+        ordered = ([values[k] for k in order] for values in (seeds, commits, seconds))
+        return _Taken(replace(self.units, counts=counts[order]), *ordered)
+
+
+def write(folders: Iterable[Path], out: Path, add: bool = False) -> list[Path]:
+    """Keep the scores of result folders (`Study.fit`, `Study.export`), one file an entry; all its seeds together.
+
+    add: keep the seeds that a file has already and these folders lack.
+    Raises InputError: the seeds of an entry are not of the same data, settings and units.
+    """
     groups = comparison.group(folders)
     return [
         _write(
-            dataset, entry, seeds, groups.get((dataset, results.original(entry)), []), out / dataset / f"{entry}.json"
+            dataset,
+            entry,
+            seeds,
+            groups.get((dataset, results.original(entry)), []),
+            out / dataset / f"{entry}.json",
+            add,
         )
         for (dataset, entry), seeds in groups.items()
     ]
 
 
-def _write(dataset: str, entry: str, seeds: Sequence[Path], originals: Sequence[Path], path: Path) -> Path:
-    units = comparison.units_of(seeds)
+def _write(dataset: str, entry: str, seeds: Sequence[Path], originals: Sequence[Path], path: Path, add: bool) -> Path:
     configs = [read_json(folder / "config.json") for folder in seeds]
     made = {config["fingerprint"] for config in configs}
     if len(made) != 1:
         raise InputError(f"{dataset}/{entry}: its seeds were trained on different data; compute them again")
+    taken = _Taken(
+        comparison.units_of(seeds),
+        [results.Key.of(folder).seed for folder in seeds],
+        [config["provenance"]["commit"] for config in configs],
+        [read_json(folder / "timing.json")["seconds"] for folder in seeds],
+    )
+    if add and path.is_file():
+        taken = _added(taken, path, configs[0])
+    units = taken.units
     found = statistics.interval(units.score, len(units.names), units.n_seeds)
     write_json(
         path,
@@ -83,13 +124,13 @@ def _write(dataset: str, entry: str, seeds: Sequence[Path], originals: Sequence[
             "format": FORMAT,
             "dataset": dataset,
             "entry": entry,
-            "seeds": [results.Key.of(folder).seed for folder in seeds],
-            "commits": [config["provenance"]["commit"] for config in configs],  # of each seed
+            "seeds": taken.seeds,
+            "commits": taken.commits,  # of each seed
             "macro_f1": {name: None if np.isnan(value) else value for name, value in found.items()},
             "macro_f1_by_unit": dict(zip(units.names, units.by_unit().tolist(), strict=True)),
             "confusion": _written(units),
             "parameters": read_json(seeds[0] / "metrics.json")["parameters"],
-            "seconds": sum(read_json(folder / "timing.json")["seconds"] for folder in seeds),
+            "seconds": sum(taken.seconds),
             "model": configs[0]["model"],
             "windows": configs[0]["windows"],
             "origin": configs[0]["origin"],
@@ -99,6 +140,30 @@ def _write(dataset: str, entry: str, seeds: Sequence[Path], originals: Sequence[
         },
     )
     return path
+
+
+def _added(taken: _Taken, path: Path, made: Mapping) -> _Taken:
+    """`taken` and the seeds that the file at `path` has besides. made: the `config.json` of what was taken."""
+    kept = read_json(path)
+    if "export" in kept:
+        raise InputError(f"{path}: an export is taken with all its seeds, because it was tested against its original")
+    units = units_of(path)
+    for name, same in {
+        "fingerprint": kept["fingerprint"] == made["fingerprint"],
+        "windows": kept["windows"] == made["windows"],
+        "model": _settings(kept["model"]) == _settings(made["model"]),
+        "units": set(units.names) == set(taken.units.names),
+    }.items():
+        if not same:
+            raise InputError(f"{path}: {name!r} is not as in this run, so no seed can be added; write it anew")
+    commits = kept.get("commits", [kept["provenance"]["commit"]] * len(kept["seeds"]))
+    seconds = [kept["seconds"] / len(kept["seeds"])] * len(kept["seeds"])  # of all seeds together is what a file has
+    return taken.beside(_Taken(units, kept["seeds"], commits, seconds))
+
+
+def _settings(model: Mapping) -> Model:
+    """Of a model as a file has them, with the defaults of what was no setting yet when it was written."""
+    return TypeAdapter(Model).validate_python(model)
 
 
 def _written(units: statistics.Units) -> dict:

@@ -133,18 +133,38 @@ def robustness(paths: Iterable[Path]) -> pd.DataFrame:
 
     paths: of `Study.robustness`. What the conditions are: `tinyloc.evaluation.conditions`.
     """
+    rows = []
+    for (dataset, entry), found in disturbed(paths).items():
+        told = conditions.summary(found.runs, found.asked, found.n_rooms)
+        rows += [{"dataset": dataset, "entry": entry, **_flat(condition)} for condition in told]
+    return pd.DataFrame(rows, columns=ROBUSTNESS)
+
+
+@dataclass(frozen=True)
+class Disturbed:
+    """The answers of one entry on one data set under every condition that was asked for, a run a seed."""
+
+    asked: list[conditions.Condition]
+    runs: list[conditions.Answers]
+    n_rooms: int
+
+
+def disturbed(paths: Iterable[Path]) -> dict[tuple[str, str], Disturbed]:
+    """By data set and entry. paths: of `Study.robustness`."""
     groups: dict[tuple[str, str], list[Path]] = {}
     for path in paths:
         key = Key.of(path.parent)
         groups.setdefault((key.dataset, key.entry), []).append(path)
-    rows = []
-    for (dataset, entry), seeds in groups.items():
-        asked = [conditions.Condition(c["kind"], c["value"]) for c in _json(seeds[0])["conditions"]]
-        names = list(_json(seeds[0].parent / "metrics.json")["folds"])
-        runs = [{n: read_predictions(p.parent / f"fold-{n}" / "robustness.npz") for n in names} for p in seeds]
-        n_rooms = len(_json(seeds[0].parent / "metrics.json")["rooms"])
-        rows += [{"dataset": dataset, "entry": entry, **_flat(c)} for c in conditions.summary(runs, asked, n_rooms)]
-    return pd.DataFrame(rows, columns=ROBUSTNESS)
+    return {key: _disturbed(seeds) for key, seeds in groups.items()}
+
+
+def _disturbed(seeds: Sequence[Path]) -> Disturbed:
+    metrics = _json(seeds[0].parent / "metrics.json")
+    return Disturbed(
+        [conditions.Condition(c["kind"], c["value"]) for c in _json(seeds[0])["conditions"]],
+        [{n: read_predictions(p.parent / f"fold-{n}" / "robustness.npz") for n in metrics["folds"]} for p in seeds],
+        len(metrics["rooms"]),
+    )
 
 
 def _flat(condition: dict) -> dict:

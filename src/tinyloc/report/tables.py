@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tinyloc.config import Training, Windows
+from tinyloc.data.features import Steps, stacked
 from tinyloc.data.statistics import Statistics
 from tinyloc.data.windows import cut
 from tinyloc.evaluation.paired import BETTER, EQUIVALENT, UNDECIDED, WORSE
@@ -44,6 +45,26 @@ def recordings(homes: Sequence[Home], windows: Windows) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
+
+
+def balance(homes: Sequence[Home]) -> pd.DataFrame:
+    """How much of the time is spent in each room, in what models are trained on (mean of the folds) and tested on."""
+    rows = []
+    for home in homes:
+        train, test = (
+            np.mean([_shares(part, len(home.rooms)) for part in parts], axis=0)
+            for parts in ([[*f.train, *f.validation] for f in home.folds], [f.test for f in home.folds])
+        )
+        for room, *shares in zip(home.rooms, train, test, strict=True):
+            cells = dict(zip(("of training (%)", "of testing (%)"), map(percent, shares), strict=True))
+            rows.append({"data set": home.name, "room": room, **cells})
+    return pd.DataFrame(rows)
+
+
+def _shares(steps: Sequence[Steps], n_rooms: int) -> np.ndarray:
+    """Of every room [R] in the steps of recordings."""
+    room = stacked(steps, "room")
+    return np.bincount(room, minlength=n_rooms) / len(room)
 
 
 def statistics(found: Sequence[Statistics]) -> pd.DataFrame:

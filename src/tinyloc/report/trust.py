@@ -12,6 +12,7 @@ from tinyloc.errors import InputError
 from tinyloc.evaluation import delay
 from tinyloc.evaluation.conditions import DEAD, DROPPED
 from tinyloc.evaluation.paired import ALPHA, BETTER, EQUIVALENT, MARGIN, UNDECIDED, WORSE, holm
+from tinyloc.evaluation.statistics import LEVEL, coverage
 from tinyloc.report.numbers import p_value, percent, points, span
 from tinyloc.report.tables import with_interval
 
@@ -67,6 +68,25 @@ def verdicts(tests: pd.DataFrame) -> str:
             power += f": the smallest p that so few units can give, corrected, is {min(least, 1):.3f}, so that no "
             power += "difference, however plain, could count as certain"
         lines.append(f"- **{dataset}** ({power}): {'; '.join(said)}.")
+    return "\n".join(lines)
+
+
+def promises(units: Mapping[str, int]) -> str:
+    """What bootstraps over so few units keep of what they promise, were their scores normally distributed.
+
+    units: their number by data set.
+    """
+    lines = []
+    for dataset, n in units.items():
+        if n == 1:
+            lines.append(f"- **{dataset}**: a single unit has no interval and no test.")
+            continue
+        missed = (1 - coverage(n, 1 - 2 * ALPHA)) / 2
+        lines.append(
+            f"- **{dataset}** ({n} units): a {percent(LEVEL)} % interval would hold the truth in "
+            f"{percent(coverage(n))} % of all studies, and a one-sided test at {percent(ALPHA)} %, as for "
+            f"*{EQUIVALENT}*, would err in up to {percent(missed)} %."
+        )
     return "\n".join(lines)
 
 
@@ -232,11 +252,17 @@ def seen(found: pd.DataFrame, entry: str, tuned_on: Mapping[str, Sequence[str]])
         f"- **{row['dataset']}**: settings of this profile were chosen while looking at the scores of "
         f"{', '.join(tuned_on[row['dataset']])}, so that scores of {row['dataset']} are **optimistic**. Macro F1 of "
         f"{entry}: {_part(row, '')} % over all {row['units']} units, {_part(row, '_unseen')} % over the "
-        f"{row['units_unseen']} that were never looked at."
+        f"{row['units_unseen']} that were never looked at{_too_few(row['units_unseen'])}."
         for _, row in found.iterrows()
         if row["entry"] == entry
     ]
     return "\n".join(lines) or "- No setting of this profile was chosen by looking at a test score of these data."
+
+
+def _too_few(units: int) -> str:
+    """What tests over so few units could say, where that is nothing."""
+    least = 2.0 ** (1 - units)  # of swaps, two-sided
+    return f" (too few to test anything: no p over {units} units is below {p_value(least)})" if least >= ALPHA else ""
 
 
 def _part(row: pd.Series, end: str) -> str:

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from tinyloc.data.features import Steps, stacked
 from tinyloc.data.statistics import Statistics
+from tinyloc.evaluation import statistics
 from tinyloc.evaluation.paired import ALPHA, BETTER, EQUIVALENT, MARGIN, UNDECIDED, WORSE
 from tinyloc.report.claims import CLOCK_HZ
 from tinyloc.report.comparison import Comparison
@@ -36,6 +38,45 @@ def silent(homes: Sequence[Home]) -> str:
             f"{percent(share[most])} % ({most}) of the time."
         )
     return "\n".join(lines)
+
+
+def without_a_model(homes: Sequence[Home]) -> str:
+    """How far one gets with a rule in the place of a model, data set by data set.
+
+    The rules: the commonest room of training, whatever the radio says; and the room in which the gateway that is
+    strongest now was strongest most often in training.
+    """
+    lines = []
+    for home in homes:
+        n_rooms, counts, named = len(home.rooms), {"always": [], "strongest": []}, []
+        for fold in home.folds:
+            train, true = [*fold.train, *fold.validation], stacked(fold.test, "room")
+            seen = np.zeros((len(home.gateways) + 1, n_rooms), np.int64)
+            np.add.at(seen, (_strongest(train), stacked(train, "room")), 1)
+            common = seen.sum(0).argmax()
+            named.append(home.rooms[common])
+            # a gateway that was never the strongest says nothing
+            rule = np.where(seen.any(1), seen.argmax(1), common)[_strongest(fold.test)]
+            counts["always"].append(statistics.confusion(true, np.full(len(true), common), n_rooms))
+            counts["strongest"].append(statistics.confusion(true, rule, n_rooms))
+        always, strongest = (_scores(np.array(one)) for one in counts.values())
+        lines.append(
+            f"- **{home.name}**: whoever always says {' or '.join(dict.fromkeys(named))} {always}; whoever goes by the "
+            f"strongest gateway {strongest}."
+        )
+    return "\n".join(lines)
+
+
+def _strongest(steps: Sequence[Steps]) -> np.ndarray:
+    """The gateway that is heard best in every step [S]; their number where all are silent."""
+    heard, rssi = stacked(steps, "heard") > 0, stacked(steps, "rssi")
+    return np.where(heard.any(1), np.where(heard, rssi, -np.inf).argmax(1), rssi.shape[1])
+
+
+def _scores(counts: np.ndarray) -> str:
+    """Mean over the folds of confusion counts [F, R, R]."""
+    right, f1 = (measure(counts).mean() for measure in (statistics.accuracy, statistics.macro_f1))
+    return f"is right in {percent(right)} % of the seconds (macro F1 {percent(f1)} %)"
 
 
 def beside(real: Sequence[Statistics], simulated: Sequence[Statistics]) -> str:

@@ -70,7 +70,8 @@ class Sizes:
     @classmethod
     def of_house(cls, house: HouseData, config: Config) -> "Sizes":
         """Of a simulated house, without simulating it: its recordings have no gaps."""
-        walk, living = (60 * m / config.features.bin_s for m in (house.fingerprint_minutes, house.living_minutes))
+        walked = house.fingerprint_kept_minutes or house.fingerprint_minutes
+        walk, living = (60 * minutes / config.features.bin_s for minutes in (walked, house.living_minutes))
         kept = config.windows.validation_share * walk
         plan = PLANS[house.plan]
         return cls(
@@ -144,7 +145,8 @@ def fit(config: Config, dataset: str, sizes: Sizes, name: str, length: int) -> W
         seen = sizes.train.steps + sizes.validation.steps, sizes.train.runs + sizes.validation.runs
         count = Part(*seen).windows(length, windows.train_hop) + sizes.test.windows(length, windows.test_hop)
         return Work(dataset, sizes.folds, name, "fit", length, _like(model), 0, 0, count, count)
-    low, high = (network_gmacs(config, sizes, name, length, epochs) for epochs in epochs_of(model.training))
+    n_train = sizes.train.windows(getattr(model, "train_length", length), windows.train_hop)
+    low, high = (network_gmacs(config, sizes, name, length, epochs) for epochs in epochs_of(model.training, n_train))
     return Work(
         dataset,
         sizes.folds,
@@ -173,9 +175,10 @@ def network_gmacs(config: Config, sizes: Sizes, name: str, length: int, epochs: 
     return total / 1e9
 
 
-def epochs_of(training: Training) -> tuple[int, int]:
-    """The fewest and the most epochs that early stopping allows."""
-    return min(training.patience + 1, training.epochs), training.epochs
+def epochs_of(training: Training, windows: float) -> tuple[int, int]:
+    """The fewest and the most epochs that early stopping allows, over so many training windows of a fold."""
+    most = training.epochs_over(max(1, round(windows)))
+    return min(training.patience + 1, most), most
 
 
 def conditions(config: Config, sizes: Sizes) -> int:
@@ -237,6 +240,7 @@ def _shorter(house: HouseData) -> HouseData:
     return house.model_copy(
         update={
             "fingerprint_minutes": min(house.fingerprint_minutes, 30),
+            "fingerprint_kept_minutes": None,
             "living_minutes": min(house.living_minutes, 10),
             "living_recordings": min(house.living_recordings, 2),
         }
@@ -246,7 +250,7 @@ def _shorter(house: HouseData) -> HouseData:
 def _one_epoch(model: Model) -> Model:
     if not isinstance(model, Neural):
         return model
-    update: dict[str, Any] = {"training": model.training.model_copy(update={"epochs": 1})}
+    update: dict[str, Any] = {"training": model.training.model_copy(update={"epochs": 1, "least_updates": 0})}
     if model.distillation:  # a teacher of the one seed that there is
         update["distillation"] = model.distillation.model_copy(update={"teacher_seeds": None})
     return model.model_copy(update=update)

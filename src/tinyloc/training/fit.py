@@ -98,11 +98,12 @@ def best(history: list[Epoch], choose: str) -> Epoch:
     return max(history, key=MERIT[choose])
 
 
-def learning_rate(training: Training, epoch: int) -> float:
-    """Of epoch 1, 2, …; the cosine is without restarts (I. Loshchilov and F. Hutter, SGDR, 2017, equation 5)."""
+def learning_rate(training: Training, epoch: int, epochs: int) -> float:
+    """Of epoch 1, 2, … of so many; the cosine is without restarts (I. Loshchilov and F. Hutter, SGDR, 2017,
+    equation 5)."""
     if training.schedule == "constant":
         return training.learning_rate
-    return training.learning_rate * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / training.epochs))
+    return training.learning_rate * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / epochs))
 
 
 def balanced(room: torch.Tensor, n_rooms: int) -> torch.Tensor:
@@ -127,6 +128,7 @@ class _Fit:
     ):
         self.device = accelerator.chosen(training.device)
         self.training, self.model, self.teaching = training, model.to(self.device), teaching
+        self.epochs = training.epochs_over(len(train))
         self.train, self.validation = (Batches.of(windows).to(self.device) for windows in (train, validation))
         learnt = list(model.parameters())
         if teaching:
@@ -151,14 +153,14 @@ class _Fit:
         if not self.history:
             return False
         since_best = self.history[-1].epoch - self.best.epoch
-        return len(self.history) >= self.training.epochs or since_best >= self.training.patience
+        return len(self.history) >= self.epochs or since_best >= self.training.patience
 
     @property
     def best(self) -> Epoch:
         return best(self.history, self.training.choose)
 
     def one_epoch(self) -> Epoch:
-        self.optimiser.set_learning_rate(learning_rate(self.training, len(self.history) + 1))
+        self.optimiser.set_learning_rate(learning_rate(self.training, len(self.history) + 1, self.epochs))
         train_loss = self._train()
         validation_loss, validation_accuracy = self._validate()
         epoch = Epoch(len(self.history) + 1, train_loss, validation_loss, validation_accuracy)

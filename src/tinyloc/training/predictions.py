@@ -1,7 +1,7 @@
 """What a model says of the test rows of a fold, and the file of it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,12 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.step)
+
+    def select(self, mask: Sequence[bool]) -> "Predictions":
+        """The answers of some of the rows [N]; their scores and probabilities are left out."""
+        mask = np.asarray(mask, bool)
+        columns = {name: getattr(self, name)[mask] for name in ("recording", "step", "y_true", "y_pred")}
+        return Predictions(**columns, parameters=self.parameters)
 
 
 COLUMNS = ("recording", "step", "y_true", "y_pred", "scores", "probability")

@@ -84,6 +84,12 @@ def test_every_table_has_a_name_a_caption_and_a_header(path):
         assert ":header-rows: 1" in table and re.search(r":name: tab-[\w-]+\n", table), table
 
 
+def test_no_heading_has_a_citation():
+    """The list of contents beside a page shows its key and not the work."""
+    texts = [*map(prose, NOTEBOOKS), *(path.read_text() for path in PROSE)]
+    assert [line for text in texts for line in re.findall(r"^#+ .*\{cite.*", text, re.M)] == []
+
+
 @by_name
 def test_no_fence_has_a_backtick_in_its_first_line(path):
     """CommonMark takes such a fence for inline code, and the figure or table would silently be missing."""

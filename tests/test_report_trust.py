@@ -100,7 +100,14 @@ def test_delays_are_counted_and_never_is_shown_as_endless(folders):
     assert table["median delay (s)"].iloc[1] == "–"
     missed = waits.assign(wait=np.inf)
     assert set(trust.delay_table(missed, [("house", "good")], 1.0)["median delay (s)"]) == {"∞"}
-    assert "no time at all (bad: most were missed)" in trust.notice(missed, 1.0)
+    alone = waits[waits["unit"] == waits["unit"].iloc[0]].assign(wait=4.0)
+    (row,) = trust.delay_table(alone, [(alone["dataset"].iloc[0], "good")], 1.0).to_dict("records")
+    assert (row["median delay (s)"], row["never noticed (%)"]) == ("4", "0")
+    assert "Most of them were missed by bad, good, twin." in trust.notice(missed, 1.0)
+    assert "were noticed" not in trust.notice(missed, 1.0)
+    part = waits.assign(wait=np.where(waits["entry"] == "bad", np.inf, 3.0))
+    assert "noticed within 3 s (good), 3 s (twin). Most of them were missed by bad." in trust.notice(part, 1.0)
+    assert "house**: 1 change of room." in trust.notice(part[part["entry"] == "good"].iloc[:1], 1.0)
     assert "house**: 16 changes of room." in trust.notice(waits, 1.0)
     assert "no delay" in trust.notice(waits.iloc[:0], 1.0)
 

@@ -28,6 +28,7 @@ from tinyloc.config import Config, HouseData
 from tinyloc.errors import InputError
 from tinyloc.files import read_json, shipped, write_json
 from tinyloc.report import results, workload
+from tinyloc.report.numbers import counted
 from tinyloc.report.workload import Sizes, Work
 
 FORMAT = 1
@@ -205,7 +206,9 @@ def in_words(config: Config, sizes: Mapping[str, Sizes], samples: Mapping[str, S
     left_out = [name for name in config.datasets if name not in sizes]
     data = ", ".join(sizes) + (f" (without {', '.join(left_out)}: not here)" if left_out else "")
     lines = [f"- {name}: {_walls(config, found)}" for name, found in tables.items()]
-    return "\n".join([f"Data: {data}; {len(config.seeds)} seeds. Wall time, with the most epochs:", "", *lines])
+    return "\n".join(
+        [f"Data: {data}; {counted(len(config.seeds), 'seed')}. Wall time, with the most epochs:", "", *lines]
+    )
 
 
 def _walls(config: Config, found: pd.DataFrame) -> str:

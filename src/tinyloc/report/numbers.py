@@ -6,6 +6,11 @@ from collections.abc import Iterable
 KB = 1024
 
 
+def counted(number: int, what: str) -> str:
+    """ "1 unit", "1,200 units"."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def percent(fraction: float) -> str:
     return f"{100 * fraction:.1f}"
 

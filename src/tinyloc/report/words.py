@@ -11,7 +11,7 @@ from tinyloc.report.claims import CLOCK_HZ
 from tinyloc.report.comparison import Comparison
 from tinyloc.report.home import Home
 from tinyloc.report.measures import MEASURES, Measure
-from tinyloc.report.numbers import KB, kilobytes, p_value, percent, points, span
+from tinyloc.report.numbers import KB, counted, kilobytes, p_value, percent, points, span
 
 NEAR_S = 10  # seconds around a change of room that count as the transition
 TAUGHT = {
@@ -146,10 +146,16 @@ def transitions(timelines: Mapping[str, pd.DataFrame]) -> str:
     for dataset, stream in timelines.items():
         wrong = (stream["y_true"] != stream["y_pred"]).to_numpy()
         near = _near_change(stream)
-        among = f", {percent(near[wrong].mean())} % of them" if wrong.any() else ""
+        where = f"- **{dataset}**, recording {stream['recording'].iloc[0]}"
+        asked = counted(len(stream), "answer")
+        if not wrong.any():
+            lines.append(f"{where}: none of {asked} is wrong.")
+            continue
+        found = f"{wrong.sum()} of {asked} are wrong, {percent(near[wrong].mean())} % of them within"
+        if wrong.sum() == 1:
+            found = f"one of {asked} is wrong, {'' if near[wrong].any() else 'not '}within"
         lines.append(
-            f"- **{dataset}**, recording {stream['recording'].iloc[0]}: {wrong.sum()} of {len(stream)} answers are "
-            f"wrong{among} within {NEAR_S} s of a change of room (as are {percent(near.mean())} % of all answers)."
+            f"{where}: {found} {NEAR_S} s of a change of room (as are {percent(near.mean())} % of all answers)."
         )
     return "\n".join(lines)
 
@@ -186,7 +192,7 @@ def agreement(runs: pd.DataFrame) -> str:
     for (dataset, label), part in runs.groupby(["dataset", "label"], sort=False):
         apart = part["max_abs_difference"].max()
         same = "the same bits as" if part["bit_identical"].all() else f"at most {apart:.1g} away from"
-        lines.append(f"- **{dataset}**, {label}: {part['windows'].sum():,} inferences, {same} TFLite Micro.")
+        lines.append(f"- **{dataset}**, {label}: {counted(part['windows'].sum(), 'inference')}, {same} TFLite Micro.")
     return "\n".join(lines)
 
 

@@ -12,7 +12,7 @@ from tinyloc.data.statistics import MOVING, STILL, Spectrum, Statistics
 from tinyloc.report import budget, comparison, pace, ram, results, tables, words
 from tinyloc.report.figures import device, edge
 from tinyloc.report.measures import MEASURES
-from tinyloc.report.numbers import counted, kilobytes, percent, points, span
+from tinyloc.report.numbers import counted, kilobytes, percent, points, small_percent, span
 
 
 def test_how_numbers_are_written():
@@ -21,6 +21,7 @@ def test_how_numbers_are_written():
     assert points(-0.0004) == points(0.0004) == "0.0"
     assert (points(-0.0004, 2), points(0.00004, 2)) == ("−0.04", "0.00")
     assert kilobytes(1536) == "1.5"
+    assert [small_percent(x) for x in (0, 0.00042, 0.0729, 1.234)] == ["0", "0.042", "7.3", "123.4"]
     assert (counted(1, "unit"), counted(0, "unit"), counted(1200, "unit")) == ("1 unit", "0 units", "1,200 units")
     assert (span([3, 3]), span([1000, 3000])) == ("3", "1,000 – 3,000")
     assert span([1.01, 1.04], "{:.1f}") == "1.0"

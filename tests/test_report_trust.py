@@ -247,8 +247,18 @@ def test_roles_follow_the_configuration_and_not_names():
     found = configured(models, exports)
     assert roles.teacher(found) == "a" and roles.rivals(found) == ["d", "f"]
     assert roles.of(found) == roles.Roles("a", "f", "c.int8", "e.float32")
+
     assert roles.teacher(configured({"a": NARROW, "b": WIDE})) == "b"
     assert roles.of(configured({"b": WIDE, "d": {"family": "neighbours"}})).yardstick == "d"
+
+
+def test_a_model_that_chapter_4_cannot_export_is_refused_with_those_that_it_can():
+    exports = [{"model": "a", "kinds": ["float32", "dynamic", "int8"]}, {"model": "e", "kinds": ["float32"]}]
+    found = configured({"a": NARROW, "e": {"family": "mamba"}}, exports)
+    assert roles.kinds(found, "a") == ["float32", "dynamic", "int8"]
+    for name in ("e", "nobody"):
+        with pytest.raises(InputError, match=rf"model '{name}': profile 'p' does not export it.*take one of: a$"):
+            roles.kinds(found, name)
 
 
 def test_a_configuration_without_a_part_is_told_in_one_line():

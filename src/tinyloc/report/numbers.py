@@ -15,6 +15,11 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.1f}"
 
 
+def small_percent(fraction: float) -> str:
+    """As `percent`, but two digits that count of what would round to nothing."""
+    return percent(fraction) if fraction >= 0.001 else f"{100 * fraction:.2g}"
+
+
 def points(fraction: float, digits: int = 1) -> str:
     """A difference of two fractions, in points, with its sign; one that rounds to nothing has none."""
     text = f"{100 * fraction:+.{digits}f}".replace("-", "−")

@@ -11,7 +11,7 @@ from tinyloc.report.claims import CLOCK_HZ
 from tinyloc.report.comparison import Comparison
 from tinyloc.report.home import Home
 from tinyloc.report.measures import MEASURES, Measure
-from tinyloc.report.numbers import KB, counted, kilobytes, p_value, percent, points, span
+from tinyloc.report.numbers import KB, counted, kilobytes, p_value, percent, points, small_percent, span
 
 NEAR_S = 10  # seconds around a change of room that count as the transition
 TAUGHT = {
@@ -203,7 +203,7 @@ def budget(runs: pd.DataFrame, bin_s: float) -> str:
     for (dataset, label), part in runs.groupby(["dataset", "label"], sort=False):
         most = part["instructions.max"].max()
         lines.append(
-            f"- **{dataset}**, {label}: at most {most:,} instructions, {percent(most / cycles)} % of the cycles "
+            f"- **{dataset}**, {label}: at most {most:,} instructions, {small_percent(most / cycles)} % of the cycles "
             "if each took one."
         )
     return "\n".join(lines)

@@ -224,13 +224,13 @@ def test_transitions_count_wrong_answers_near_a_change_of_room():
     stream["y_pred"] = stream["y_true"]
     stream.loc[[50, 51, 80, 81], "y_pred"] = 2
     text = words.transitions({"shib": stream})
-    assert "4 of 100 answers are wrong, 50.0 % of them within 10 s" in text
+    assert "4 of 100 answers are wrong, 50.0 % of them within 10 s of the beginning of a stay" in text
     one = stream.assign(y_pred=np.where(stream.index == 50, 2, stream["y_true"]))
     assert "one of 100 answers is wrong, within 10 s" in words.transitions({"shib": one})
     none = stream.assign(y_pred=stream["y_true"])
     assert words.transitions({"shib": none}) == "- **shib**, recording 1-1: none of 100 answers is wrong."
     # the first 11 seconds, and 10 on either side of second 50
-    assert "as are 32.0 % of all answers" in text
+    assert "as are 32.0 % of all)" in text
 
 
 def test_the_recipe_has_every_setting_beside_the_studys():

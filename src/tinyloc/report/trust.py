@@ -237,8 +237,8 @@ def seen(found: pd.DataFrame, entry: str, tuned_on: Mapping[str, Sequence[str]])
     optimistic. found: of `comparison.seen_and_unseen`; tuned_on: `Config.tuned_on`."""
     lines = [
         f"- **{row['dataset']}**: settings of this profile were chosen while looking at the scores of "
-        f"{', '.join(tuned_on[row['dataset']])}, so that scores of {row['dataset']} are **optimistic**. Macro F1 of "
-        f"{entry}: {_part(row, '')} % over all {row['units']} units, {_part(row, '_unseen')} % over the "
+        f"the units {', '.join(tuned_on[row['dataset']])}, so that scores of {row['dataset']} are **optimistic**. "
+        f"Macro F1 of {entry}: {_part(row, '')} % over all {row['units']} units, {_part(row, '_unseen')} % over the "
         f"{row['units_unseen']} that were never looked at."
         for _, row in found.iterrows()
         if row["entry"] == entry

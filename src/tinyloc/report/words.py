@@ -13,7 +13,7 @@ from tinyloc.report.home import Home
 from tinyloc.report.measures import MEASURES, Measure
 from tinyloc.report.numbers import KB, counted, kilobytes, p_value, percent, points, small_percent, span
 
-NEAR_S = 10  # seconds around a change of room that count as the transition
+NEAR_S = 10  # seconds around the beginning of a stay in a room that count as the transition
 TAUGHT = {
     BETTER: "these help",
     WORSE: "these hurt",
@@ -141,7 +141,8 @@ def few_bits(smallest: pd.Series | None, table: pd.DataFrame) -> str:
 
 
 def transitions(timelines: Mapping[str, pd.DataFrame]) -> str:
-    """Where along the recordings the wrong seconds lie. timelines: as `results.timeline` gives them."""
+    """Where along the recordings the wrong seconds lie. A stay begins with a recording, too, and behind a gap in which
+    the room changed. timelines: as `results.timeline` gives them."""
     lines = []
     for dataset, stream in timelines.items():
         wrong = (stream["y_true"] != stream["y_pred"]).to_numpy()
@@ -155,7 +156,8 @@ def transitions(timelines: Mapping[str, pd.DataFrame]) -> str:
         if wrong.sum() == 1:
             found = f"one of {asked} is wrong, {'' if near[wrong].any() else 'not '}within"
         lines.append(
-            f"{where}: {found} {NEAR_S} s of a change of room (as are {percent(near.mean())} % of all answers)."
+            f"{where}: {found} {NEAR_S} s of the beginning of a stay in a room "
+            f"(as are {percent(near.mean())} % of all)."
         )
     return "\n".join(lines)
 

@@ -171,9 +171,8 @@ def test_scores_are_shown_without_the_people_that_settings_were_chosen_on(tmp_pa
     assert row["macro_f1"] == pytest.approx((row["macro_f1_seen"] + row["macro_f1_unseen"]) / 2)
     assert row["macro_f1_unseen"] > 0.8 > row["macro_f1_seen"]
     said = trust.seen(found, "net", {"shib": ["1", "4"]})
-    assert (
-        "the scores of the units 1, 4, so" in said and "**optimistic**" in said and "over the 2 that were never looked at" in said
-    )
+    assert "the scores of the units 1, 4, so" in said and "**optimistic**" in said
+    assert "over the 2 that were never looked at" in said
     assert trust.seen_table(found).shape == (1, 5) and trust.seen_table(found.iloc[:0]).iloc[0, 0] == "–"
     assert "No setting" in trust.seen(comparison.seen_and_unseen([], {}), "net", {})
 

@@ -13,6 +13,7 @@ NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
 CHAPTERS = [path for path in NOTEBOOKS if path.name[0].isdigit()]
 PROSE = sorted((REPOSITORY / "book").glob("*.md"))
 SOURCES = REPOSITORY / "src" / "tinyloc"
+GREEK = {"alpha", "beta", "gamma", "delta", "epsilon", "eta", "theta", "lambda", "mu", "phi", "sigma", "tau", "omega"}
 
 by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 by_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
@@ -83,6 +84,12 @@ def test_every_table_has_a_name_a_caption_and_a_header(path):
         assert ":header-rows: 1" in table and re.search(r":name: tab-[\w-]+\n", table), table
 
 
+def test_no_heading_has_a_citation():
+    """The list of contents beside a page shows its key and not the work."""
+    texts = [*map(prose, NOTEBOOKS), *(path.read_text() for path in PROSE)]
+    assert [line for text in texts for line in re.findall(r"^#+ .*\{cite.*", text, re.M)] == []
+
+
 @by_name
 def test_no_fence_has_a_backtick_in_its_first_line(path):
     """CommonMark takes such a fence for inline code, and the figure or table would silently be missing."""
@@ -140,13 +147,32 @@ def test_every_work_in_the_bibliography_is_cited_and_every_citation_is_there():
     assert cited == listed
 
 
+def glossary() -> list[list[str]]:
+    """The rows of its tables: symbol, meaning, name in the code."""
+    lines = (REPOSITORY / "book" / "glossary.md").read_text().splitlines()
+    return [line.split("|")[1:4] for line in lines if line.startswith("| ") and line.count("|") == 4]
+
+
+def letters(formula: str) -> set[str]:
+    """The letters of a formula, Latin and Greek, without the words and the commands in it."""
+    formula = re.sub(r"\\(?:text|begin|end)\{[^}]*\}", " ", formula)
+    greek = {name for name in re.findall(r"\\([A-Za-z]+)", formula) if name.lower() in GREEK}
+    return greek | set(re.findall(r"[A-Za-z]", re.sub(r"\\[A-Za-z]+", " ", formula)))
+
+
+def test_every_letter_of_a_displayed_formula_is_in_the_glossary():
+    explained = [re.findall(r"\$([^$]+)\$", symbol + meaning) for symbol, meaning, _ in glossary()]
+    known = {letter for formulas in explained for formula in formulas for letter in letters(formula)}
+    for path in CHAPTERS:
+        formulas = re.findall(r"\$\$(.*?)\$\$", prose(path).split("## Exercises")[0], re.S)
+        assert set().union(*map(letters, formulas)) - known == set(), path.stem
+
+
 def test_every_name_in_the_glossary_is_in_the_code():
     source = "\n".join(path.read_text() for path in SOURCES.rglob("*.py"))
-    glossary = (REPOSITORY / "book" / "glossary.md").read_text()
-    rows = [line.split("|")[3] for line in glossary.splitlines() if line.startswith("| ") and line.count("|") == 4]
     named = {
         name
-        for cell in rows
+        for _, _, cell in glossary()
         for quoted in re.findall(r"`([^`]+)`", cell)
         for name in re.findall(r"[A-Za-z_]\w+", quoted)
     }

@@ -2,17 +2,22 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import nbformat
 import pytest
+import typer.main
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+from tinyloc.cli import app
 
 REPOSITORY = Path(__file__).parents[1]
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
@@ -168,6 +173,38 @@ def test_a_compiler_without_its_c_library_is_missing_its_library(tmp_path: Path)
         program(tmp_path / "bin", name, "exit 0")
     run = script("system-packages", "book", path=tmp_path / "bin")
     assert run.stderr.strip().endswith("gcc-arm-none-eabi libnewlib-arm-none-eabi")
+
+
+def commands() -> list[str]:
+    """Every `tinyloc …` in fences, in indented lines and between backticks of the pages and the notes."""
+    notes = [REPOSITORY / name for name in ("README.md", "data/README.md", "firmware/README.md", "reference/README.md")]
+    texts = [path.read_text() for path in (*notes, *(REPOSITORY / "book").glob("*.md"))]
+    for path in NOTEBOOKS:
+        cells = nbformat.read(path, as_version=4).cells
+        texts.append("\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown"))
+    call = r"(?:TFLM_DIR=\S+ )?tinyloc "
+    found = [re.findall(rf"`({call}[^`]+)`|^ *({call}.+)", text, re.M) for text in texts]
+    # a sentence that begins a line with "tinyloc" has no command behind it
+    spoken = [" ".join((span or line).split()) for text in found for span, line in text]
+    groups = set(typer.main.get_command(app).commands)
+    return sorted({words for words in spoken if words.split("tinyloc ")[1].split()[0] in groups})
+
+
+@pytest.mark.parametrize("line", commands())
+def test_a_command_that_a_reader_is_told_to_type_is_understood(line: str) -> None:
+    """Its words and options are those of the command line; files and data sets need not be there."""
+    words = shlex.split(line.split("tinyloc ", 1)[1], comments=True)
+    command = typer.main.get_command(app)
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    if words:  # a name alone is no call
+        command.make_context("tinyloc", words)
+
+
+def test_commands_that_a_reader_is_told_to_type_are_found() -> None:
+    found = commands()
+    assert {"tinyloc reference", "tinyloc estimate --config paper"} <= set(found)
+    assert len(found) > 25
 
 
 def test_no_fitting_python_is_said_in_one_line(tmp_path: Path) -> None:

@@ -23,8 +23,10 @@ def test_it_says_what_made_each_data_set():
 
 
 def test_it_says_what_is_not_there_and_why():
-    text = banner(study({"house": "A simulated house."}, {"shib": "the recordings were not found; see data/"}, [0]))
-    assert "**shib was not there** when this page was made, so nothing on it is about shib: The recordings" in text
+    text = banner(study({"house": "A simulated house."}, {"own": "configs/own: no such folder"}, [0]))
+    assert text.splitlines()[1] == (
+        "> **own was not there** when this page was made, so nothing on it is about own: configs/own: no such folder.  "
+    )
 
 
 def test_it_names_profile_and_every_seed():

@@ -14,7 +14,7 @@ from tinyloc.data.statistics import MOVING, STILL, Spectrum, Statistics
 from tinyloc.report import budget, comparison, pace, ram, results, tables, words
 from tinyloc.report.figures import device, edge
 from tinyloc.report.measures import MEASURES
-from tinyloc.report.numbers import kilobytes, percent, points, span
+from tinyloc.report.numbers import counted, kilobytes, percent, points, small_percent, span
 
 
 def test_how_numbers_are_written():
@@ -23,6 +23,8 @@ def test_how_numbers_are_written():
     assert points(-0.0004) == points(0.0004) == "0.0"
     assert (points(-0.0004, 2), points(0.00004, 2)) == ("−0.04", "0.00")
     assert kilobytes(1536) == "1.5"
+    assert [small_percent(x) for x in (0, 0.00042, 0.0729, 1.234)] == ["0", "0.042", "7.3", "123.4"]
+    assert (counted(1, "unit"), counted(0, "unit"), counted(1200, "unit")) == ("1 unit", "0 units", "1,200 units")
     assert (span([3, 3]), span([1000, 3000])) == ("3", "1,000 – 3,000")
     assert span([1.01, 1.04], "{:.1f}") == "1.0"
 
@@ -224,9 +226,13 @@ def test_transitions_count_wrong_answers_near_a_change_of_room():
     stream["y_pred"] = stream["y_true"]
     stream.loc[[50, 51, 80, 81], "y_pred"] = 2
     text = words.transitions({"shib": stream})
-    assert "4 of 100 answers are wrong, 50.0 % of them within 10 s" in text
+    assert "4 of 100 answers are wrong, 50.0 % of them within 10 s of the beginning of a stay" in text
+    one = stream.assign(y_pred=np.where(stream.index == 50, 2, stream["y_true"]))
+    assert "one of 100 answers is wrong, within 10 s" in words.transitions({"shib": one})
+    none = stream.assign(y_pred=stream["y_true"])
+    assert words.transitions({"shib": none}) == "- **shib**, recording 1-1: none of 100 answers is wrong."
     # the first 11 seconds, and 10 on either side of second 50
-    assert "as are 32.0 % of all answers" in text
+    assert "as are 32.0 % of all)" in text
 
 
 def test_the_recipe_has_every_setting_beside_the_studys():

@@ -108,7 +108,14 @@ def test_delays_are_counted_and_never_is_shown_as_endless(folders):
     assert table["median delay (s)"].iloc[1] == "–"
     missed = waits.assign(wait=np.inf)
     assert set(trust.delay_table(missed, [("house", "good")], 1.0)["median delay (s)"]) == {"∞"}
-    assert "no time at all (bad: most were missed)" in trust.notice(missed, 1.0)
+    alone = waits[waits["unit"] == waits["unit"].iloc[0]].assign(wait=4.0)
+    (row,) = trust.delay_table(alone, [(alone["dataset"].iloc[0], "good")], 1.0).to_dict("records")
+    assert (row["median delay (s)"], row["never noticed (%)"]) == ("4", "0")
+    assert "Most of them were missed by bad, good, twin." in trust.notice(missed, 1.0)
+    assert "were noticed" not in trust.notice(missed, 1.0)
+    part = waits.assign(wait=np.where(waits["entry"] == "bad", np.inf, 3.0))
+    assert "noticed within 3 s (good), 3 s (twin). Most of them were missed by bad." in trust.notice(part, 1.0)
+    assert "house**: 1 change of room." in trust.notice(part[part["entry"] == "good"].iloc[:1], 1.0)
     assert "house**: 16 changes of room." in trust.notice(waits, 1.0)
     assert "no delay" in trust.notice(waits.iloc[:0], 1.0)
 
@@ -172,9 +179,8 @@ def test_scores_are_shown_without_the_people_that_settings_were_chosen_on(tmp_pa
     assert row["macro_f1"] == pytest.approx((row["macro_f1_seen"] + row["macro_f1_unseen"]) / 2)
     assert row["macro_f1_unseen"] > 0.8 > row["macro_f1_seen"]
     said = trust.seen(found, "net", {"shib": ["1", "4"]})
-    assert (
-        "the scores of 1, 4, so" in said and "**optimistic**" in said and "over the 2 that were never looked at" in said
-    )
+    assert "the scores of the units 1, 4, so" in said and "**optimistic**" in said
+    assert "over the 2 that were never looked at" in said
     assert trust.seen_table(found).shape == (1, 5) and trust.seen_table(found.iloc[:0]).iloc[0, 0] == "–"
     assert "No setting" in trust.seen(comparison.seen_and_unseen([], {}), "net", {})
 
@@ -248,8 +254,18 @@ def test_roles_follow_the_configuration_and_not_names():
     found = configured(models, exports)
     assert roles.teacher(found) == "a" and roles.rivals(found) == ["d", "f"]
     assert roles.of(found) == roles.Roles("a", "f", "c.int8", "e.float32")
+
     assert roles.teacher(configured({"a": NARROW, "b": WIDE})) == "b"
     assert roles.of(configured({"b": WIDE, "d": {"family": "neighbours"}})).yardstick == "d"
+
+
+def test_a_model_that_chapter_4_cannot_export_is_refused_with_those_that_it_can():
+    exports = [{"model": "a", "kinds": ["float32", "dynamic", "int8"]}, {"model": "e", "kinds": ["float32"]}]
+    found = configured({"a": NARROW, "e": {"family": "mamba"}}, exports)
+    assert roles.kinds(found, "a") == ["float32", "dynamic", "int8"]
+    for name in ("e", "nobody"):
+        with pytest.raises(InputError, match=rf"model '{name}': profile 'p' does not export it.*take one of: a$"):
+            roles.kinds(found, name)
 
 
 def test_a_configuration_without_a_part_is_told_in_one_line():

@@ -38,13 +38,9 @@ def banner(study: Study) -> str:
         for name, origin in study.datasets.items()
     ]
     lines += [
-        f"**{name} was not there** when this page was made, so nothing on it is about {name}: {_sentence(reason)}"
+        f"**{name} was not there** when this page was made, so nothing on it is about {name}: {reason.rstrip('.')}."
         for name, reason in study.absent.items()
     ]
     seeds = ", ".join(map(str, study.seeds))
     lines.append(f"Profile **{study.config.name}**, seed{'s' if len(study.seeds) > 1 else ''} {seeds}.")
     return "\n".join(f"> {line}  " for line in lines)
-
-
-def _sentence(reason: str) -> str:
-    return reason[0].upper() + reason[1:].rstrip(".") + "."

@@ -28,6 +28,7 @@ from tinyloc.config import Config, HouseData
 from tinyloc.errors import InputError
 from tinyloc.files import read_json, shipped, write_json
 from tinyloc.report import results, workload
+from tinyloc.report.numbers import counted
 from tinyloc.report.workload import Sizes, Work
 
 FORMAT = 1
@@ -194,7 +195,9 @@ def frame(config: Config, sizes: Mapping[str, Sizes], samples: Mapping[str, Sequ
         columns[f"core-hours, {name}"] = [_range(low, high) for low, high in ends]
         columns[f"pace of, {name}"] = [*found["rate"], ""]
     parts = [*next(iter(tables.values()))["part"], "all"] if tables else []
-    return pd.DataFrame(columns, index=pd.Index(parts, name="part"))
+    return pd.DataFrame(columns, index=parts).rename_axis(
+        columns="part"
+    )  # named in the corner, not in a row of its own
 
 
 def in_words(config: Config, sizes: Mapping[str, Sizes], samples: Mapping[str, Sequence[Rate]]) -> str:
@@ -205,7 +208,9 @@ def in_words(config: Config, sizes: Mapping[str, Sizes], samples: Mapping[str, S
     left_out = [name for name in config.datasets if name not in sizes]
     data = ", ".join(sizes) + (f" (without {', '.join(left_out)}: not here)" if left_out else "")
     lines = [f"- {name}: {_walls(config, found)}" for name, found in tables.items()]
-    return "\n".join([f"Data: {data}; {len(config.seeds)} seeds. Wall time, with the most epochs:", "", *lines])
+    return "\n".join(
+        [f"Data: {data}; {counted(len(config.seeds), 'seed')}. Wall time, with the most epochs:", "", *lines]
+    )
 
 
 def _walls(config: Config, found: pd.DataFrame) -> str:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from tinyloc.files import read_json
 from tinyloc.report import comparison, kinds, reference, results, tables
-from tinyloc.report.numbers import KB, kilobytes, percent
+from tinyloc.report.numbers import KB, counted, kilobytes, percent
 
 TFLM, COMPILED = "TFLite Micro", "compiled"
 OWN = "this run"
@@ -79,8 +79,7 @@ def kept(profile: str = kinds.PROFILE) -> pd.DataFrame:
             continue
         one = read_json(path)
         export, compiled = one["export"], one["export"].get("compiled")
-        seeds = f"{len(one['seeds'])} seed{'s' * (len(one['seeds']) > 1)}"
-        source = f"reference, {seeds}, commit {one['provenance']['commit']}"
+        source = f"reference, {counted(len(one['seeds']), 'seed')}, commit {one['provenance']['commit']}"
         score = {"macro_f1": one["macro_f1"]["mean"], "low": one["macro_f1"]["low"], "high": one["macro_f1"]["high"]}
         key = (source, one["dataset"], one["entry"], one["model"]["family"], score)
         rows.append(_candidate(*key, {"runtime": TFLM, "flash": export["tflite_bytes"], "ram": export["arena_bytes"]}))

@@ -6,8 +6,18 @@ from collections.abc import Iterable
 KB = 1024
 
 
+def counted(number: int, what: str) -> str:
+    """ "1 unit", "1,200 units"."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def percent(fraction: float) -> str:
     return f"{100 * fraction:.1f}"
+
+
+def small_percent(fraction: float) -> str:
+    """As `percent`, but two digits that count of what would round to nothing."""
+    return percent(fraction) if fraction >= 0.001 else f"{100 * fraction:.2g}"
 
 
 def points(fraction: float, digits: int = 1) -> str:

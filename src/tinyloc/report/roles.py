@@ -60,6 +60,21 @@ def of(config: Config) -> Roles:
     )
 
 
+def kinds(config: Config, model: str) -> list[str]:
+    """What the chapter on quantisation exports of a model: all kinds of the configuration, float32 and int8 among them.
+
+    Raises InputError: the model is not exported in these two; the line names those that are.
+    """
+    found = {export.model: export.kinds for export in config.exports}
+    if not {"float32", "int8"} <= set(found.get(model, ())):
+        able = [name for name, kinds in found.items() if {"float32", "int8"} <= set(kinds)]
+        raise InputError(
+            f"model {model!r}: profile {config.name!r} does not export it in float32 and int8; add it to `exports`, "
+            f"or take one of: {', '.join(able) or 'none'}"
+        )
+    return found[model]
+
+
 def _is_other(model: Model) -> bool:
     return (
         not isinstance(model, MdcsaModel | MambaModel | EnsembleModel) and getattr(model, "distillation", None) is None

@@ -13,7 +13,7 @@ from tinyloc.evaluation import delay
 from tinyloc.evaluation.conditions import DEAD, DROPPED
 from tinyloc.evaluation.paired import ALPHA, BETTER, EQUIVALENT, MARGIN, UNDECIDED, WORSE, holm
 from tinyloc.evaluation.statistics import LEVEL, coverage
-from tinyloc.report.numbers import p_value, percent, points, span
+from tinyloc.report.numbers import counted, p_value, percent, points, span
 from tinyloc.report.tables import with_interval
 
 OPPOSITE = {BETTER: WORSE, WORSE: BETTER, EQUIVALENT: EQUIVALENT, UNDECIDED: UNDECIDED}
@@ -61,7 +61,7 @@ def verdicts(tests: pd.DataFrame) -> str:
             else:
                 said.append(f"between {ours} and {theirs} it is undecided")
         units, least = part["n_units"].iloc[0], part["p_least"].iloc[0] * len(part)
-        power = f"{units} units, {len(part)} pair{'s' if len(part) > 1 else ''}"
+        power = f"{counted(units, 'unit')}, {counted(len(part), 'pair')}"
         if part["p"].isna().all():
             power += ": with a single unit nothing can be tested"
         elif least >= ALPHA:
@@ -132,17 +132,21 @@ def notice(waits: pd.DataFrame, bin_s: float) -> str:
     for dataset, part in waits.groupby("dataset", sort=False):
         by_entry = part.groupby("entry", sort=False)["wait"]
         never = [f"{percent(np.isinf(wait).mean())} % ({entry})" for entry, wait in by_entry]
-        half = [_half(entry, bin_s * delay.quantile(wait.to_numpy(), 0.5)) for entry, wait in by_entry]
+        half = {entry: bin_s * delay.quantile(wait.to_numpy(), 0.5) for entry, wait in by_entry}
         changes = span(part.groupby(["entry", "seed"]).size())
         lines.append(
-            f"- **{dataset}**: {changes} changes of room. Half of them were noticed within {', '.join(half)}. Never "
-            f"noticed while they lasted: {', '.join(never)}."
+            f"- **{dataset}**: {changes} change{'' if changes == '1' else 's'} of room. {_half(half)} Never noticed "
+            f"while they lasted: {', '.join(never)}."
         )
     return "\n".join(lines)
 
 
-def _half(entry: str, seconds: float) -> str:
-    return f"{seconds:.0f} s ({entry})" if np.isfinite(seconds) else f"no time at all ({entry}: most were missed)"
+def _half(found: Mapping[str, float]) -> str:
+    """found: seconds until half of the changes were noticed, by entry; infinite where most never were."""
+    noticed = [f"{seconds:.0f} s ({entry})" for entry, seconds in found.items() if np.isfinite(seconds)]
+    missed = [entry for entry, seconds in found.items() if not np.isfinite(seconds)]
+    said = [f"Half of them were noticed within {', '.join(noticed)}."] if noticed else []
+    return " ".join([*said, *([f"Most of them were missed by {', '.join(missed)}."] if missed else [])])
 
 
 def delay_table(waits: pd.DataFrame, entries: Iterable[tuple[str, str]], bin_s: float) -> pd.DataFrame:
@@ -182,11 +186,14 @@ def noticed(part: pd.DataFrame, at: np.ndarray) -> np.ndarray:
 
 
 def _bounded(found: Mapping | None, unit: float) -> str:
-    """A value with its interval; where it lies among the changes that were never noticed, it has no end."""
+    """A value with its interval; where it lies among the changes that were never noticed, it has no end.
+
+    Without a lower end there is no interval: of a single unit, or of changes that nearly all were never noticed.
+    """
     if found is None:
         return "–"
     value, low, high = ("∞" if found[n] is None else f"{unit * found[n]:.0f}" for n in ("value", "low", "high"))
-    return value if low == high == "∞" and value == "∞" else f"{value} ({low} – {high})"
+    return value if found["low"] is None else f"{value} ({low} – {high})"
 
 
 # ── probabilities ────────────────────────────────────────────────────────────────────────────────
@@ -250,8 +257,8 @@ def seen(found: pd.DataFrame, entry: str, tuned_on: Mapping[str, Sequence[str]])
     optimistic. found: of `comparison.seen_and_unseen`; tuned_on: `Config.tuned_on`."""
     lines = [
         f"- **{row['dataset']}**: settings of this profile were chosen while looking at the scores of "
-        f"{', '.join(tuned_on[row['dataset']])}, so that scores of {row['dataset']} are **optimistic**. Macro F1 of "
-        f"{entry}: {_part(row, '')} % over all {row['units']} units, {_part(row, '_unseen')} % over the "
+        f"the units {', '.join(tuned_on[row['dataset']])}, so that scores of {row['dataset']} are **optimistic**. "
+        f"Macro F1 of {entry}: {_part(row, '')} % over all {row['units']} units, {_part(row, '_unseen')} % over the "
         f"{row['units_unseen']} that were never looked at{_too_few(row['units_unseen'])}."
         for _, row in found.iterrows()
         if row["entry"] == entry

@@ -13,9 +13,9 @@ from tinyloc.report.claims import CLOCK_HZ
 from tinyloc.report.comparison import Comparison
 from tinyloc.report.home import Home
 from tinyloc.report.measures import MEASURES, Measure
-from tinyloc.report.numbers import KB, kilobytes, p_value, percent, points, span
+from tinyloc.report.numbers import KB, counted, kilobytes, p_value, percent, points, small_percent, span
 
-NEAR_S = 10  # seconds around a change of room that count as the transition
+NEAR_S = 10  # seconds around the beginning of a stay in a room that count as the transition
 TAUGHT = {
     BETTER: "these help",
     WORSE: "these hurt",
@@ -182,15 +182,23 @@ def few_bits(smallest: pd.Series | None, table: pd.DataFrame) -> str:
 
 
 def transitions(timelines: Mapping[str, pd.DataFrame]) -> str:
-    """Where along the recordings the wrong seconds lie. timelines: as `results.timeline` gives them."""
+    """Where along the recordings the wrong seconds lie. A stay begins with a recording, too, and behind a gap in which
+    the room changed. timelines: as `results.timeline` gives them."""
     lines = []
     for dataset, stream in timelines.items():
         wrong = (stream["y_true"] != stream["y_pred"]).to_numpy()
         near = _near_change(stream)
-        among = f", {percent(near[wrong].mean())} % of them" if wrong.any() else ""
+        where = f"- **{dataset}**, recording {stream['recording'].iloc[0]}"
+        asked = counted(len(stream), "answer")
+        if not wrong.any():
+            lines.append(f"{where}: none of {asked} is wrong.")
+            continue
+        found = f"{wrong.sum()} of {asked} are wrong, {percent(near[wrong].mean())} % of them within"
+        if wrong.sum() == 1:
+            found = f"one of {asked} is wrong, {'' if near[wrong].any() else 'not '}within"
         lines.append(
-            f"- **{dataset}**, recording {stream['recording'].iloc[0]}: {wrong.sum()} of {len(stream)} answers are "
-            f"wrong{among} within {NEAR_S} s of a change of room (as are {percent(near.mean())} % of all answers)."
+            f"{where}: {found} {NEAR_S} s of the beginning of a stay in a room "
+            f"(as are {percent(near.mean())} % of all)."
         )
     return "\n".join(lines)
 
@@ -227,7 +235,7 @@ def agreement(runs: pd.DataFrame) -> str:
     for (dataset, label), part in runs.groupby(["dataset", "label"], sort=False):
         apart = part["max_abs_difference"].max()
         same = "the same bits as" if part["bit_identical"].all() else f"at most {apart:.1g} away from"
-        lines.append(f"- **{dataset}**, {label}: {part['windows'].sum():,} inferences, {same} TFLite Micro.")
+        lines.append(f"- **{dataset}**, {label}: {counted(part['windows'].sum(), 'inference')}, {same} TFLite Micro.")
     return "\n".join(lines)
 
 
@@ -238,7 +246,7 @@ def budget(runs: pd.DataFrame, bin_s: float) -> str:
     for (dataset, label), part in runs.groupby(["dataset", "label"], sort=False):
         most = part["instructions.max"].max()
         lines.append(
-            f"- **{dataset}**, {label}: at most {most:,} instructions, {percent(most / cycles)} % of the cycles "
+            f"- **{dataset}**, {label}: at most {most:,} instructions, {small_percent(most / cycles)} % of the cycles "
             "if each took one."
         )
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from tinyloc.config import INTEGER_KINDS
 from tinyloc.report.figures.style import COLOURS, FONT, GREY, colours, markers, panels, styled
@@ -99,6 +100,7 @@ def _arena(ax: Axes, report: Mapping) -> None:
     ax.axhline(report["arena_bytes"] / KB, color="black", lw=1, ls=":")
     ax.set(xlim=(-1.5, last + 1.5), ylim=(0, 1.06 * report["arena_bytes"] / KB))
     ax.set_ylabel("address in the arena (KB)")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no half a call
     ax.grid(False)
 
 

@@ -10,7 +10,7 @@ import typer
 
 from tinyloc import __version__
 from tinyloc.errors import InputError
-from tinyloc.files import REPOSITORY
+from tinyloc.files import REPOSITORY, refusal
 
 INTERRUPTED = 130  # what Typer makes of Ctrl-C: 128 and the number of the signal
 
@@ -502,10 +502,20 @@ def version(
         raise typer.Exit
 
 
+@contextmanager
+def _file_system() -> Iterator[None]:
+    """One line for what the file system refused anywhere, such as a compiler's scratch on a full disk."""
+    try:
+        yield
+    except OSError as error:
+        raise refusal(error, f"{error.filename or 'a file'}: cannot be used") from None
+
+
 def main() -> None:
     """Entry point: one line and exit code 2 for a user's mistake, 130 for Ctrl-C, never a traceback for either."""
     try:
-        app()
+        with _file_system():
+            app()
     except InputError as error:
         typer.echo(f"tinyloc: {' '.join(str(error).split())}", err=True)
         sys.exit(2)

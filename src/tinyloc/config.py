@@ -592,6 +592,11 @@ def parse(path: Path, schema: type[Schema], kind: str, example: str) -> Schema:
         raise InputError(f"{path}: not YAML: brackets in brackets without end; start from {example}") from None
     if not isinstance(raw, dict):
         raise InputError(f"{path}: a {kind} file is a mapping of keys to values; start from {example}")
+    return validated(path, raw, schema)
+
+
+def validated(path: Path, raw: dict, schema: type[Schema]) -> Schema:
+    """What a file at `path` holds, or is to hold, against the schema. Raises InputError: as `parse`."""
     try:
         return schema.model_validate(raw)
     except ValidationError as error:

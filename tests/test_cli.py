@@ -84,6 +84,43 @@ def test_good_packets_are_described(tmp_path):
         assert word in done.stdout
 
 
+def test_names_are_shown_as_they_are(tmp_path):
+    """rich would take brackets for its markup, and stop at one that closes nothing."""
+    text = HEADER + row(0, room="[/kitchen]") + row(1, room="[bold]hall") + row(2, gateway=":smile:")
+    done = check(tmp_path, text)
+    assert done.returncode == 0, done.stderr
+    for name in ("[/kitchen]", "[bold]hall", ":smile:"):
+        assert name in done.stdout
+
+
+def test_seeds_and_lists_that_cannot_be(tmp_path):
+    for seed in ("-1", str(2**32)):
+        refused(tinyloc("train", "-d", "house", "-m", "forest", "--seed", seed), "--seed", "`tinyloc train --help`")
+    refused(check(tmp_path, HEADER + row(), "--gateways", "living,living"), "'living' stands there twice")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nope"], "No such command 'nope'. See `tinyloc --help`."),
+        (["train"], "Missing option '--dataset' / '-d'. See `tinyloc train --help`."),
+        (["train", "--sed", "0"], "No such option: --sed"),
+        (["data", "simulate", "-o", "x", "--plan", "Z"], "--plan"),
+        (["compile", "a.tflite", "-o", "c", "--hop", "0"], "--hop"),
+        (["run", "a", "b", "c"], "(c)"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_words_that_no_command_knows(words, said):
+    refused(tinyloc(*words), said)
+
+
+@pytest.mark.parametrize("words", [[], ["data"]], ids=["tinyloc", "data"])
+def test_no_words_ask_for_help(words):
+    done = tinyloc(*words)
+    assert done.returncode == 2 and (done.stdout + done.stderr).count("Usage:") == 1
+
+
 def test_missing_file(tmp_path):
     refused(tinyloc("data", "check", tmp_path / "nowhere.csv"), "nowhere.csv")
 

@@ -1,5 +1,7 @@
 """`data check`: what it says of somebody's own recordings is so, and the configuration it writes is one."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -130,6 +132,74 @@ def test_files_that_do_not_belong_together(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no CSV file there"):
         check.look(tmp_path / "empty")
+
+
+def warned(path, **options) -> str:
+    return "\n".join(line for line in check.plan(check.look(path, **options)) if line.startswith("Warning"))
+
+
+def test_gateways_that_only_one_person_heard(tmp_path):
+    write_csv(tmp_path / "ann.csv", radio(gateways=("ap1", "ap2")))
+    write_csv(tmp_path / "bob.csv", radio(gateways=("ap1", "ap3")))
+    said = warned(tmp_path)
+    assert "fold ann: gateway ap2 is heard in testing and never in training" in said
+    assert "fold bob: gateway ap3 is heard in testing and never in training" in said
+
+
+def test_names_that_are_probably_one(tmp_path):
+    room = {"hall": "Shed"}
+    write_csv(tmp_path / "ann.csv", radio(gateways=("ap1", "AP 1")).replace({"true_room": room}))
+    said = warned(tmp_path / "ann.csv", rooms=["shed", "Shed", "loft", "attic"])
+    assert "rooms shed, Shed differ in capitals or blanks alone" in said
+    assert "gateways AP 1, ap1 differ in capitals or blanks alone" in said
+    assert "nobody was in room attic" in said
+
+
+def test_rows_that_stand_there_twice(tmp_path):
+    packets = table(np.arange(0, 60_000, 500))
+    write_csv(tmp_path / "ann.csv", packets.loc[np.repeat(packets.index, [2] * 10 + [1] * 110)])
+    assert "10 of 130 rows are of a packet and a gateway that another row is of" in warned(tmp_path / "ann.csv")
+
+
+def test_acceleration_in_another_unit(tmp_path):
+    packets = table(np.arange(0, 60_000, 500))
+    at_rest = {column: 1.0 if column.endswith("z") else 0.0 for column in ACCELERATION}
+    write_csv(tmp_path / "g.csv", packets.assign(**at_rest))
+    write_csv(tmp_path / "si.csv", packets.assign(**{column: 9.81 * value for column, value in at_rest.items()}))
+    assert "acceleration" not in warned(tmp_path / "g.csv")
+    assert "acceleration is 9.8 g at the median" in warned(tmp_path / "si.csv")
+
+
+def test_a_beacon_that_is_slower_than_a_step(tmp_path):
+    """A packet every ten seconds: by default each is a segment of its own, and with the right bins it is a study."""
+    slow = radio(minutes=60)[::50]
+    write_csv(tmp_path / "ann.csv", slow)
+    assert "(10 s at the median), so that each begins a segment: give a longer --max-gap-s" in warned(
+        tmp_path / "ann.csv"
+    )
+    assert "90 % of the steps hold no packet at all: give a longer --bin-s" in warned(
+        tmp_path / "ann.csv", features=config.Features(max_gap_s=60)
+    )
+    found = check.look(tmp_path / "ann.csv", features=config.Features(bin_s=10, max_gap_s=60))
+    assert found.windows.length == 20 and len(found.steps[0]) == 360
+    check.configuration(found, tmp_path / "ann.csv", tmp_path / "my.yaml", config.profile("quick"))
+    assert config.read(tmp_path / "my.yaml").features == config.Features(bin_s=10, max_gap_s=60)
+
+
+def test_a_name_with_the_signs_of_a_pattern(tmp_path):
+    write_csv(tmp_path / "ann [1].csv", radio())
+    found = check.look(tmp_path / "ann [1].csv")
+    check.configuration(found, tmp_path / "ann [1].csv", tmp_path / "my.yaml", config.profile("quick"))
+    assert [r.name for r in sources.load("my", config.read(tmp_path / "my.yaml").datasets["my"]).recordings] == [
+        "ann [1]"
+    ]
+
+
+@pytest.mark.parametrize("name", ["my", "my.json", ".hidden.yaml"])
+def test_a_configuration_is_written_only_where_it_can_be_read_again(folder, tmp_path, name):
+    with pytest.raises(InputError, match=re.escape(f"{tmp_path / name}: ")):
+        check.configuration(check.look(folder), folder, tmp_path / name, config.profile("quick"))
+    assert not (tmp_path / name).exists()
 
 
 @pytest.mark.parametrize("one", [True, False], ids=["file", "folder"])

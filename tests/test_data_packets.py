@@ -1,5 +1,7 @@
 """Packet tables from CSV: what is right is read as it is, what is wrong is one line with line, column and value."""
 
+import gzip
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -102,12 +104,15 @@ def test_header_without_packets(tmp_path, lines):
         ("rssi", "-128", "'-128' is outside -127 … 20 dBm"),
         ("seqno", "x", "'x' is not a number"),
         ("seqno", "-3", "'-3' is negative"),
+        ("seqno", "1" + "0" * 30, "00' has too many digits; give the packet's number"),
+        ("seqno", str(2**63), "'9223372036854775808' has too many digits"),
+        ("rssi", "1e400", "'1e400' is not a number"),
         ("s3y", "1g", "'1g' is not a number; give it in g"),
         ("s5z", "-160", "is outside -16 … 16; give it in g"),
         ("timestamp", "yesterday", "'yesterday' is not a time"),
         ("timestamp", "", "'' is not a time"),
         ("timestamp", "2024-13-01 10:00:00", "is not a time"),
-        ("timestamp", "2024-05-01 09:00:00", "goes backwards: the packet before has '2024-05-01 10:00:00.200000'"),
+        ("timestamp", "2024-05-01 09:00:00", "goes backwards: the packet before has '2024-05-01 10:00:00.200'; sort"),
         ("gateway", "eastt", "'eastt' is not a known gateway; did you mean 'east'? known are east, west"),
         ("gateway", "", "'' is not a known gateway; known are east, west"),
         ("true_room", "celar", "did you mean 'cellar'? known are attic, cellar, hall"),
@@ -119,6 +124,53 @@ def test_wrong_cell_is_found(tmp_path, lines, column, value, words):
     message = refusal(tmp_path, put(lines, 5, column, value))
     assert message.startswith(f"line 5: {column}: ")
     assert words in message
+
+
+@pytest.mark.parametrize("name", [" cellar", "cellar ", "   ", "cel\tlar"])
+def test_names_with_blanks_around_them_are_others_than_they_look(tmp_path, lines, name):
+    path = tmp_path / "own.csv"
+    path.write_text("\n".join(put(lines, 5, "true_room", name)))
+    with pytest.raises(InputError, match=r"line 5: true_room: .* begins or ends with a blank"):
+        read_csv(path)
+
+
+def test_long_numbers_of_packets_keep_their_last_digits(tmp_path, lines):
+    """Some devices count in nanoseconds; as float64 two packets in a row would be one."""
+    number = 1_714_554_000_000_000_001
+    for line in range(2, len(lines) + 1):
+        lines = put(lines, line, "seqno", str(number + line))
+    path = tmp_path / "own.csv"
+    path.write_text("\n".join(lines))
+    assert read_csv(path)["seqno"].tolist() == [number + line for line in range(2, len(lines) + 1)]
+
+
+def test_times_with_and_without_offset_in_one_file(tmp_path, lines):
+    lines = put(lines, 2, "timestamp", "2024-05-01 12:00:00+02:00")
+    assert "line 3: timestamp: '2024-05-01 10:00:00.100' has no UTC offset, as others have; give it" in refusal(
+        tmp_path, lines
+    )
+
+
+def test_columns_that_are_called_nearly_right(tmp_path, lines):
+    said = refusal(tmp_path, [lines[0].upper(), *lines[1:]])
+    assert said.endswith("; write 'TIMESTAMP' as 'timestamp'")
+    assert "write ' rssi' as 'rssi'" in refusal(tmp_path, [lines[0].replace("rssi", " rssi"), *lines[1:]])
+
+
+@pytest.mark.parametrize(
+    ("pack", "said"),
+    [
+        (gzip.compress, "compressed with gzip; unpack it first"),
+        (lambda content: b"PK\x03\x04" + content, "a zip archive or a spreadsheet"),
+        (lambda content: content.decode().encode("utf-16"), "UTF-16; save it as UTF-8"),
+    ],
+    ids=["gzip", "zip", "utf-16"],
+)
+def test_files_that_are_taken_for_csv(tmp_path, lines, pack, said):
+    path = tmp_path / "own.csv"
+    path.write_bytes(pack("\n".join(lines).encode()))
+    with pytest.raises(InputError, match=f"own\\.csv: {said}"):
+        read_csv(path)
 
 
 def test_the_line_is_the_editors_line(tmp_path, lines):

@@ -9,6 +9,7 @@ import torch
 from toy_rooms import windows
 
 from tinyloc.config import BoostingModel, ForestModel, HmmModel, MambaModel, MdcsaModel, NeighboursModel
+from tinyloc.errors import InputError
 from tinyloc.models.baselines import steps, summary
 from tinyloc.models.hmm import HMM
 from tinyloc.models.registry import build, parameters
@@ -56,6 +57,11 @@ def test_baseline_needs_no_accelerometer(config):
     train, test = (replace(w, acc=w.acc[..., :0]) for w in (windows(80, seed=0), windows(80, seed=1)))
     found = build(config, 2, 0, 2, seed=0).fit(train).predict(test)
     assert (found == test.target).mean() > 0.9
+
+
+def test_more_neighbours_than_windows():
+    with pytest.raises(InputError, match="k 21, but there are 20 training windows"):
+        build(NeighboursModel(family="neighbours", k=21), 2, 6, 2, seed=0).fit(windows(20))
 
 
 def test_features_by_hand():

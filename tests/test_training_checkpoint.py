@@ -1,6 +1,8 @@
 """Checkpoints: read back whole, and refused in one line when they are not what they should be."""
 
+import errno
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -67,11 +69,11 @@ def test_a_failed_write_leaves_the_old_checkpoint(trained, tmp_path, monkeypatch
     checkpoint.save(path, trained)
     before = path.read_bytes()
 
-    def fails(content, where):
-        where.write_bytes(b"half")
-        raise OSError("disk full")
+    def fails(self, content):
+        self.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", fails)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr(Path, "write_bytes", fails)
+    with pytest.raises(InputError, match=r"model\.pt: cannot be written \(No space left on device\); make room"):
         checkpoint.save(path, trained)
     assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["model.pt"]

@@ -9,6 +9,7 @@ import torch
 from toy_rooms import windows
 
 from tinyloc.config import Distillation, MambaModel, Training
+from tinyloc.errors import InputError
 from tinyloc.models.registry import build
 from tinyloc.training import accelerator
 from tinyloc.training.distil import Teaching, all_answers, all_scores
@@ -34,6 +35,13 @@ def test_a_finished_fit_has_nothing_left_to_do(tmp_path):
     begin(first)
     begin(again, progress=seen.append)
     assert not seen and weights(again).equal(weights(first))
+
+
+def test_a_loss_that_is_no_number_ends_the_fit_in_one_line(tmp_path):
+    """A network whose weights are no numbers answers all the same, always the first room."""
+    wild = QUICK.model_copy(update={"learning_rate": 1e30})
+    with pytest.raises(InputError, match=r"^training: in epoch \d the loss became .*a lower learning_rate than 1e\+30"):
+        fit(make(), TRAIN, VALIDATION, wild, seed=0, resume=tmp_path / "training.pt")
 
 
 def test_stops_when_patience_is_over_and_keeps_the_best_weights():

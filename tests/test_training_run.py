@@ -60,6 +60,30 @@ def test_a_network_leaves_its_files(config, tmp_path):
     assert (again.y_pred == rows.y_pred).all() and (again.scores == rows.scores).all()
 
 
+@pytest.mark.parametrize(
+    ("config", "windows", "short", "said"),
+    [
+        (MAMBA.model_copy(update={"train_length": 99}), WINDOWS, "train", "training part: train_length 99"),
+        (
+            MDCSA,
+            Windows(length=6, validation_share=0.1),
+            "validation",
+            "validation part (windows.validation_share 0.1)",
+        ),
+        (MDCSA, WINDOWS, "test", "test part: windows.length 6"),
+        (BASELINES[1], WINDOWS, "test", "test part: windows.length 6"),
+    ],
+    ids=["train_length", "validation_share", "test", "baseline"],
+)
+def test_a_part_with_no_window_is_named_before_anything_is_trained(config, windows, short, said, tmp_path):
+    whole = fold()
+    cut_short = replace(whole, **{short: [s.select(slice(0, 3)) for s in getattr(whole, short)]})
+    with pytest.raises(InputError) as error:
+        train_fold(config, cut_short, out=tmp_path, windows=windows)
+    assert said in str(error.value) and str(error.value).startswith(f"fold {whole.name}, ")
+    assert not any(tmp_path.iterdir())
+
+
 @family
 def test_a_finished_fold_is_read_and_not_fitted_again(config, tmp_path, monkeypatch):
     first = train_fold(config, fold(), out=tmp_path, making={"key": "k"})

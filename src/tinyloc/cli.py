@@ -10,9 +10,11 @@ import typer
 
 from tinyloc import __version__
 from tinyloc.errors import InputError
-from tinyloc.files import REPOSITORY
+from tinyloc.files import REPOSITORY, refusal
 
-INTERRUPTED = 130  # what Typer makes of Ctrl-C: 128 and the number of the signal
+LARGEST_SEED = 2**32 - 1  # config.LARGEST_SEED, which takes a tenth of a second to import
+INTERRUPTED = 130  # as shells say it: 128 and the number of the signal
+USAGE = typer.BadParameter.__base__  # click's UsageError, of which Typer may have a copy of its own
 
 app = typer.Typer(
     name="tinyloc",
@@ -35,8 +37,8 @@ WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Pro
 DatasetOption = Annotated[str, typer.Option("--dataset", "-d", help="A data set of the configuration.")]
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="A model of the configuration.")]
 BOARD = "mps2-an386"
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the run.")]
-HopOption = Annotated[int, typer.Option("--hop", help="Whole chain: steps from one room to the next.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Seed of the run.")]
+HopOption = Annotated[int, typer.Option("--hop", min=1, help="Whole chain: steps from one room to the next.")]
 LagOption = Annotated[
     int | None,
     typer.Option("--lag", help="Whole chain: steps that a room waits for what comes after (default: none, by window)."),
@@ -49,31 +51,63 @@ def _study(config: str, root: Path | None, workers: int | None) -> Any:
     return Study.open(config, root, workers=workers)
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+def _names(text: str) -> list[str] | None:
+    """The names of a list with commas; None for no list."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{text!r}: {name!r} stands there twice; leave one")
+    return names or None
+
+
+@contextmanager
+def _status() -> Iterator[Callable[[str], None]]:
+    """Something to call with what is done now: it stands on the terminal, if there is one, until the next thing."""
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        yield lambda what: None
+        return
+    with console.status("") as status:
+        yield status.update
 
 
 # ── data ─────────────────────────────────────────────────────────────────────────────────────────
 @data_app.command("check")
 def data_check(
-    path: Annotated[Path, typer.Argument(help="A CSV of packets, or a folder of such files, one a recording.")],
+    path: Annotated[
+        Path, typer.Argument(help="A CSV of packets, or a folder of such files, one a recording: PERSON-NUMBER.csv.")
+    ],
     gateways: Annotated[str, typer.Option(help="Known gateways, comma separated (default: those there).")] = "",
     rooms: Annotated[str, typer.Option(help="Known rooms, comma separated (default: those there).")] = "",
     accelerometer: Annotated[
         bool | None, typer.Option(help="Require or leave out the accelerometer's columns (default: what is there).")
     ] = None,
+    bin_s: Annotated[float, typer.Option("--bin-s", min=0.001, max=3600, help="Seconds a step.")] = 1.0,
+    max_gap_s: Annotated[
+        float, typer.Option("--max-gap-s", min=0.001, max=86400, help="A longer pause, in seconds, ends a segment.")
+    ] = 5.0,
     write_config: Annotated[
         Path | None, typer.Option("--write-config", "-w", help="Write a configuration for these data to this .yaml.")
     ] = None,
 ) -> None:
-    """Check packets of your own: what is in them, and what tinyloc would do with them."""
+    """Check packets of your own: what is in them, and what tinyloc would do with them.
+
+    A CSV has a row a packet and gateway, in order of time, with a header. Its columns are timestamp (ISO 8601), rssi
+    (whole dBm), gateway and true_room (names); with an accelerometer s1x, s1y, s1z, s2x, … (g, samples of the packet)
+    and seqno (the packet's number, the same on the rows of all gateways that heard it); if there, activity (a name).
+    Other columns are left out.
+    """
     from rich.console import Console
 
     from tinyloc import config
     from tinyloc.data import check
 
-    found = check.look(path, _names(gateways) or None, _names(rooms) or None, accelerometer)
-    console = Console(highlight=False)
+    features = config.Features(bin_s=bin_s, max_gap_s=max_gap_s)
+    with _status() as say:
+        found = check.look(path, _names(gateways), _names(rooms), accelerometer, features, say)
+    console = Console(highlight=False, markup=False, emoji=False)  # names are shown as they are, brackets and all
     for table in check.tables(found):
         console.print(table)
     console.print("What tinyloc would do", style="italic")
@@ -102,7 +136,7 @@ def data_download(
 @data_app.command("simulate")
 def data_simulate(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for one CSV a recording.")],
-    seed: Annotated[int, typer.Option(help="Seed of the house and of its people.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of the house and of its people.")] = 7,
     plan: Annotated[Literal["A", "B", "C", "D"], typer.Option(help="Floor plan.")] = "A",
 ) -> None:
     """Simulate a house and write its packets as CSV files, one a recording."""
@@ -507,17 +541,38 @@ def version(
         raise typer.Exit
 
 
+@contextmanager
+def _file_system() -> Iterator[None]:
+    """One line for what the file system refused anywhere, such as a compiler's scratch on a full disk."""
+    try:
+        yield
+    except OSError as error:
+        raise refusal(error, f"{error.filename or 'a file'}: cannot be used") from None
+
+
 def main() -> None:
     """Entry point: one line and exit code 2 for a user's mistake, 130 for Ctrl-C, never a traceback for either."""
     try:
-        app()
+        with _file_system():
+            code = app(prog_name="tinyloc", standalone_mode=False)
     except InputError as error:
-        typer.echo(f"tinyloc: {' '.join(str(error).split())}", err=True)
-        sys.exit(2)
-    except SystemExit as end:
-        if end.code == INTERRUPTED:
-            typer.echo("tinyloc: stopped; the same command goes on where this one was", err=True)
-        raise
+        code = _said(str(error))
+    except USAGE as error:
+        if not error.format_message():  # no words at all, which asks for help
+            error.show()
+            sys.exit(2)
+        command = error.ctx.command_path if error.ctx else "tinyloc"
+        code = _said(f"{error.format_message().rstrip('.')}. See `{command} --help`.")
+    except (typer.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        typer.echo("tinyloc: stopped; the same command goes on where this one was", err=True)
+    sys.exit(code)
+
+
+def _said(problem: str) -> int:
+    typer.echo(f"tinyloc: {' '.join(problem.split())}", err=True)
+    return 2
 
 
 if __name__ == "__main__":

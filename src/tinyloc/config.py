@@ -2,11 +2,20 @@
 
 import difflib
 from math import ceil
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from pathlib import Path, PurePath
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from tinyloc.errors import InputError
 from tinyloc.files import shipped
@@ -14,12 +23,42 @@ from tinyloc.files import shipped
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+LARGEST_SEED = 2**32 - 1  # that every generator of the libraries takes
+Seed = Annotated[int, Field(strict=True, ge=0, le=LARGEST_SEED)]
+
+
+def _distinct(values: list) -> list:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{value!r} stands there twice; leave one")
+    return values
+
+
+def _speaking(name: str) -> str:
+    if not name.strip():
+        raise ValueError("an empty name; remove it")
+    return name
+
+
+def _foldable(name: str) -> str:
+    """A name under which results lie in a folder."""
+    if not name.strip() or name.startswith(".") or not name.isprintable() or set(name) & set("/\\"):
+        raise ValueError(f"{name!r} is no name for a folder; give one without / and \\ that does not begin with a dot")
+    if len(name.encode()) > LONGEST_NAME:
+        raise ValueError(f"{name[:20]!r}… has {len(name.encode())} bytes; a name has at most {LONGEST_NAME}")
+    return name
+
+
+LONGEST_NAME = 100  # bytes; a file system takes 255, and other words come before and after it
+FolderName = Annotated[str, AfterValidator(_foldable)]
+Names = Annotated[list[Annotated[str, AfterValidator(_speaking)]], AfterValidator(_distinct)]
+Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)]
 
 
 class Strict(BaseModel):
     """An unknown key is an error, and a configuration never changes after it was read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 Schema = TypeVar("Schema", bound=Strict)
@@ -34,8 +73,8 @@ class ShibData(Strict):
         "leave-one-participant-out",
         description="over the calibration sessions; fingerprint-to-living tests on freeliving.csv instead",
     )
-    gateways: list[str] = ["living", "kitchen", "stairs", "bedroom"]
-    rooms: list[str] = ["livingroom", "kitchen", "stairs", "bedroom"]
+    gateways: Names = ["living", "kitchen", "stairs", "bedroom"]
+    rooms: Names = ["livingroom", "kitchen", "stairs", "bedroom"]
 
 
 class Channel(Strict):
@@ -66,7 +105,7 @@ class HouseData(Strict):
     kind: Literal["house"]
     plan: Literal["A", "B", "C", "D"] = Field("A", description="floor plan: 4, 11, 9 or 10 rooms")
     protocol: Literal["fingerprint-to-living"] = "fingerprint-to-living"
-    seed: int = 7
+    seed: Seed = 7
     fingerprint_minutes: Positive = Field(30.0, description="length of each scripted walk")
     fingerprint_walks: PositiveInt = 2
     fingerprint_kept_minutes: Positive | None = Field(
@@ -103,8 +142,15 @@ class CsvData(Strict):
     files: str = Field("*.csv", min_length=1, description="which of them: a pattern, or one file's name")
     accelerometer: bool = Field(True, description="false: there is none, or it is left out")
     protocol: Literal["leave-one-participant-out", "last-part"] = "leave-one-participant-out"
-    gateways: list[str] = Field(min_length=1)
-    rooms: list[str] = Field(min_length=2)
+    gateways: Names = Field(min_length=1)
+    rooms: Names = Field(min_length=2)
+
+    @field_validator("files")
+    @classmethod
+    def within(cls, value: str) -> str:
+        if PurePath(value).is_absolute() or ".." in PurePath(value).parts:
+            raise ValueError(f"{value!r} leaves the folder; name files inside it, and their folder in `folder`")
+        return value
 
 
 class LomappData(Strict):
@@ -124,7 +170,7 @@ class HousesData(Strict):
 
     kind: Literal["houses"]
     protocol: Literal["house-to-house"] = "house-to-house"
-    houses: list[str] = Field(min_length=2, description="names of the data sets, a house each")
+    houses: Names = Field(min_length=2, description="names of the data sets, a house each")
 
 
 Data = Annotated[
@@ -133,9 +179,11 @@ Data = Annotated[
 
 
 class Features(Strict):
-    bin_s: Positive = Field(1.0, description="seconds a step")
+    bin_s: Annotated[float, Field(ge=0.001, le=3600)] = Field(1.0, description="seconds a step")
     silent_dbm: float = Field(-120.0, description="RSSI of a gateway that heard nothing in the step, dBm")
-    max_gap_s: Positive = Field(5.0, description="a longer pause between packets ends a segment, s")
+    max_gap_s: Annotated[float, Field(ge=0.001, le=86400)] = Field(
+        5.0, description="a longer pause between packets ends a segment, s"
+    )
 
 
 class Windows(Strict):
@@ -208,8 +256,8 @@ class Distillation(Strict):
     """What a teacher adds to the loss: (1 - alpha) * hard + alpha * sum of weight * target; see `training.distil`."""
 
     teacher: str | list[str] = Field(min_length=1, description="one model, or several: an ensemble")
-    teacher_seeds: list[int] | None = Field(
-        None, min_length=1, description="seeds of every teacher, an ensemble as well [default: the student's own]"
+    teacher_seeds: Seeds | None = Field(
+        None, description="seeds of every teacher, an ensemble as well [default: the student's own]"
     )
     targets: dict[Target, Positive] = Field({"scores": 1.0}, min_length=1, description="what is imitated: its weight")
     temperature: Positive = 2.0
@@ -226,6 +274,11 @@ class Distillation(Strict):
                 "teachers never see; remove one of them"
             )
         return self
+
+    @field_validator("teacher")
+    @classmethod
+    def once_each(cls, value: str | list[str]) -> str | list[str]:
+        return value if isinstance(value, str) else _distinct(value)
 
     @property
     def teachers(self) -> list[str]:
@@ -369,9 +422,9 @@ class EnsembleModel(Strict):
     """Trained models that answer together: the room with the highest mean of their probabilities."""
 
     family: Literal["ensemble"]
-    members: list[str] = Field(min_length=1)
-    member_seeds: list[int] | None = Field(
-        None, min_length=1, description="seeds of every member, all together [default: the ensemble's own]"
+    members: Names = Field(min_length=1)
+    member_seeds: Seeds | None = Field(
+        None, description="seeds of every member, all together [default: the ensemble's own]"
     )
 
     def runs(self, seed: int) -> list[tuple[str, int]]:
@@ -437,19 +490,21 @@ class Device(Strict):
 class Robustness(Strict):
     """What is done to the test part, and to which models. Nothing of it reaches training."""
 
-    models: list[str] = Field(min_length=1)
+    models: Names = Field(min_length=1)
     dropped: list[Fraction] = Field([0.0, 0.2, 0.4, 0.6, 0.8], description="shares of the packets that are lost")
     dead_gateways: bool = Field(True, description="each gateway in turn falls silent")
-    window_lengths: list[PositiveInt] = Field([1, 5, 10, 20], description="steps a window")
+    window_lengths: Annotated[list[PositiveInt], AfterValidator(_distinct)] = Field(
+        [1, 5, 10, 20], description="steps a window"
+    )
 
 
 class Config(Strict):
-    name: str
-    seeds: list[int] = Field(min_length=1)
-    datasets: dict[str, Data] = Field(min_length=1)
+    name: FolderName
+    seeds: Seeds
+    datasets: dict[FolderName, Data] = Field(min_length=1)
     features: Features = Features()
     windows: Windows = Windows()
-    models: dict[str, Model] = Field(min_length=1)
+    models: dict[FolderName, Model] = Field(min_length=1)
     exports: list[Export] = []
     devices: list[Device] = []
     robustness: Robustness | None = None
@@ -460,6 +515,9 @@ class Config(Strict):
     @model_validator(mode="after")
     def names_exist(self) -> "Config":
         for name, model in self.models.items():
+            exported, _, kind = name.rpartition(".")
+            if exported in self.models and kind in get_args(ExportKind):
+                raise ValueError(f"models.{name}: an export of {exported!r} has this name; choose another")
             for member in getattr(model, "members", ()):
                 if not isinstance(self.models.get(member), Neural):
                     raise ValueError(f"models.{name}.members: no neural model is called {member!r}")
@@ -521,21 +579,53 @@ def read(path: Path) -> Config:
     return config.model_copy(update={"datasets": {n: _located(d, path) for n, d in config.datasets.items()}})
 
 
+LARGEST_FILE = 1 << 17  # bytes: ten times the longest profile, read in seconds
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which a key may stand once in a mapping: YAML says so, and PyYAML takes the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        # here the keys of `<<` are not merged in yet: they may well be given again
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if (key.tag, key.value) in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"the key {key.value!r} stands there twice; leave one", problem_mark=key.start_mark
+                )
+            seen.add((key.tag, key.value))
+        return super().construct_mapping(node, deep)
+
+
 def parse(path: Path, schema: type[Schema], kind: str, example: str) -> Schema:
     """A YAML file, validated. kind, example: what such a file is called, and one to start from.
 
     Raises InputError: one line with file, key, value and the nearest key that exists.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+        if len(content) > LARGEST_FILE:
+            raise InputError(f"{path}: more than {LARGEST_FILE} bytes, which no {kind} file has; start from {example}")
+        raw = yaml.load(content.decode("utf-8"), _Loader)
     except FileNotFoundError:
         raise InputError(f"{path}: no such {kind} file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read as a {kind} file: {error.strerror}") from None
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise InputError(f"{path}: {line}not YAML: {error.problem or error.context}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise InputError(f"{path}: not YAML: brackets in brackets without end; start from {example}") from None
     if not isinstance(raw, dict):
         raise InputError(f"{path}: a {kind} file is a mapping of keys to values; start from {example}")
+    return validated(path, raw, schema)
+
+
+def validated(path: Path, raw: dict, schema: type[Schema]) -> Schema:
+    """What a file at `path` holds, or is to hold, against the schema. Raises InputError: as `parse`."""
     try:
         return schema.model_validate(raw)
     except ValidationError as error:
@@ -567,15 +657,29 @@ def _first(error: ValidationError) -> str:
     path = [str(part) for part in problem["loc"] if part != "[key]"]  # pydantic's mark of a wrong key
     if path[:1] in (["datasets"], ["models"]):
         del path[2:3]  # the kind or family, which pydantic puts between a name and its keys
-    where = ".".join(path)
-    if problem["type"] == "extra_forbidden":
+    return f"{_said(problem, path)}{more}"
+
+
+def _said(problem: Any, path: list[str]) -> str:
+    """One of pydantic's problems in our words. path: the keys that lead to it."""
+    where, kind, context = ".".join(path), problem["type"], problem.get("ctx", {})
+    if kind == "extra_forbidden":
         near = difflib.get_close_matches(path[-1], _all_keys(), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "remove it"
-        return f"{where}: no such key; {hint}{more}"
-    if problem["type"] == "value_error":
-        said = f"{problem['ctx']['error']}{more}"
-        return f"{where}: {said}" if where else said
-    return f"{where}: {problem['msg']} (value {problem['input']!r}){more}"
+        return f"{where}: no such key; " + (f"did you mean {near[0]!r}?" if near else "remove it")
+    if kind == "missing":
+        return f"{where}: missing; a value must be given"
+    if kind == "union_tag_not_found":
+        return f"{where}.{context['discriminator'].strip(chr(39))}: missing; it says what {where} is"
+    if kind == "union_tag_invalid":
+        expected = context["expected_tags"].replace("'", "").split(", ")
+        near = difflib.get_close_matches(context["tag"], expected, n=1)
+        guess = f"did you mean {near[0]!r}? " if near else ""
+        key = context["discriminator"].strip("'")
+        return f"{where}.{key}: {context['tag']!r} is unknown; {guess}known are {', '.join(expected)}"
+    if kind == "value_error":
+        return f"{where}: {context['error']}" if where else str(context["error"])
+    shown = repr(problem["input"])
+    return f"{where}: {problem['msg']} (value {shown if len(shown) <= 60 else shown[:57] + '…'})"
 
 
 def _all_keys() -> list[str]:

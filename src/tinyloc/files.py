@@ -1,5 +1,6 @@
 """Where files lie, and how they are written: to a temporary name first, then renamed."""
 
+import errno
 import hashlib
 import json
 import os
@@ -7,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tinyloc.errors import InputError
 
 PACKAGE = Path(__file__).resolve().parent
 REPOSITORY = PACKAGE.parents[1]
@@ -18,6 +21,29 @@ def shipped(folder: str) -> Path:
     return installed if installed.is_dir() else REPOSITORY / folder
 
 
+# What a file system says that a user can mend: no room, no permission, or something else in the place.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+REFUSALS = NO_ROOM | {errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG}
+REFUSALS |= {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY}
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """A block that writes `path`. Raises InputError: the file system does not let it, in one line."""
+    try:
+        yield
+    except OSError as error:
+        raise refusal(error, f"{path}: cannot be written") from None
+
+
+def refusal(error: OSError, what: str) -> Exception:
+    """The error to raise instead: one line for what a user can mend, and otherwise the same."""
+    if error.errno not in REFUSALS:
+        return error
+    mend = "make room and run it again" if error.errno in NO_ROOM else "choose another place"
+    return InputError(f"{what} ({os.strerror(error.errno)}); {mend}")
+
+
 PARTIAL = ".partial-"
 
 
@@ -26,8 +52,21 @@ def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block ends without an error.
 
     The temporary name keeps the suffix of `path`, because many writers choose their format by it.
+
+    Raises InputError: it cannot be written there. What was at `path` stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path), _temporary(path) as temporary:
+        yield temporary
+        os.replace(temporary, path)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """An empty file beside `path`, which is gone after the block if it still has its name."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:  # of /proc and the like, where nothing can be made
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path)) from error
     handle, name = tempfile.mkstemp(prefix=PARTIAL, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     # mkstemp makes private files; results should be as readable as any other file of the user's
@@ -37,7 +76,6 @@ def atomic(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -46,6 +84,11 @@ def sweep(folder: Path) -> None:
     """Remove what a killed writer left half written in and below `folder`, which must have no other writer now."""
     for left in folder.rglob(f"{PARTIAL}*"):
         left.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:

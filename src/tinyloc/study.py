@@ -509,7 +509,13 @@ class Study:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        # what a title says is a name of the user's, brackets and all
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
         console = Console(stderr=True)
         with Progress(*columns, console=console, disable=not self.progress) as bar:
             task = bar.add_task(title, total=len(jobs))

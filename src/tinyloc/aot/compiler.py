@@ -14,7 +14,7 @@ from tinyloc.aot.plan import plan
 from tinyloc.aot.reader import read
 from tinyloc.aot.report import Report
 from tinyloc.errors import InputError
-from tinyloc.files import shipped, write_json, write_text
+from tinyloc.files import shipped, write_json, write_text, writing
 
 
 def compile_model(path: Path, out: Path, ram: int | None = None, core: str = "generic", fuse: bool = True) -> Report:
@@ -55,12 +55,17 @@ def _check_memory(path: Path, report: Report, ram: int | None) -> None:
 def _write(out: Path, files: dict[str, str], report: Report) -> None:
     if out.exists() and not (out / "report.json").is_file() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: holds something other than a compiled model; choose another directory")
+    with writing(out):
+        _replace(out, files, report)
+
+
+def _replace(out: Path, files: dict[str, str], report: Report) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
         fresh = Path(scratch) / "new"
         fresh.mkdir()
         for name, text in files.items():
-            write_text(fresh / name, text)
+            (fresh / name).write_text(text, encoding="utf-8")
         for source in report.sources:
             if source not in files:
                 shutil.copyfile(shipped("firmware") / "kernels" / source, fresh / source)

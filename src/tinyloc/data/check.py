@@ -3,8 +3,9 @@
 `look` gathers the facts, `tables` and `plan` put them before a reader, `configuration` writes the file to start from.
 """
 
+import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +14,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from tinyloc.config import Config, CsvData, Features, Windows
+from tinyloc.config import Config, CsvData, Features, Windows, validated
 from tinyloc.data.features import Steps, all_steps, stacked
-from tinyloc.data.packets import Dataset, Recording, missing, read_csv, samples
+from tinyloc.data.packets import Dataset, Recording, acceleration, missing, read_csv, samples
 from tinyloc.data.sources import participant
 from tinyloc.data.splits import Fold, folds
 from tinyloc.data.windows import longest_run
@@ -31,6 +32,10 @@ WITHOUT = {
     "accelerometer": "features are RSSI alone: models get no second modality",
 }
 FEWEST_STEPS = 5  # of a window: fewer hold next to no sequence
+FEW_PACKETS = 0.5  # of the steps with a packet: with fewer, most of a window is silence
+SAME = ("timestamp", "seqno", "gateway", "rssi")  # that make two rows one; without numbers of packets none are
+G = 9.80665  # m/s²
+HEAVY = 5.0  # g: no wrist is at so much in the middle of a recording, and a wrist at rest is at G in m/s²
 
 
 @dataclass(frozen=True)
@@ -58,17 +63,24 @@ def look(
     gateways: Sequence[str] | None = None,
     rooms: Sequence[str] | None = None,
     accelerometer: bool | None = None,
+    features: Features | None = None,
+    say: Callable[[str], None] = lambda what: None,
 ) -> Check:
     """Read a CSV file, or every one of a folder, and find out how to use them.
 
     gateways, rooms: the known names; None takes those that are there. accelerometer: as in `packets.read_csv`.
+    features: how to cut steps and segments; None is as a configuration that says nothing. say: told what is done now.
 
     Raises InputError: nothing there, or a file that is no packet table.
     """
     files = tuple(sorted(path.glob("*.csv"))) if path.is_dir() else (path,)
     if not files:
         raise InputError(f"{path}: no CSV file there; put one file a recording, called participant-number.csv")
-    tables = [read_csv(file, gateways, rooms, accelerometer) for file in files]
+    tables = []
+    for i, file in enumerate(files, 1):
+        say(f"reading {file.name} ({i} of {len(files)})")
+        tables.append(read_csv(file, gateways, rooms, accelerometer))
+    say("cutting steps")
     _require_alike(files, tables)
     recordings = tuple(
         Recording(file.stem, participant(file), "calibration", t) for file, t in zip(files, tables, strict=True)
@@ -80,11 +92,11 @@ def look(
         recordings=recordings,
         origin=f"packets of {path}",
     )
-    features, wanted = Features(), Windows()
+    features, wanted = features or Features(), Windows()
     steps = all_steps(dataset, features)
     protocol = "leave-one-participant-out" if len({r.participant for r in recordings}) > 1 else "last-part"
     made = folds(steps, protocol, wanted.validation_share)
-    fitting = min(longest_run(part) for fold in made for part in (fold.train, fold.validation, fold.test))
+    fitting, where = _fitting(made)
     windows = wanted.model_copy(update={"length": max(1, min(wanted.length, fitting))})
     return Check(
         files=files,
@@ -95,7 +107,11 @@ def look(
         protocol=protocol,
         folds=made,
         windows=windows,
-        warnings=tuple(_warnings(dataset, steps, made, fitting, wanted.length)),
+        warnings=(
+            *_too_short(dataset, steps, features, fitting, where, wanted.length),
+            *_untold(dataset, made),
+            *_slips(dataset, steps),
+        ),
     )
 
 
@@ -108,7 +124,7 @@ def _require_alike(files: Sequence[Path], tables: Sequence[pd.DataFrame]) -> Non
 
 
 def _names(tables: Sequence[pd.DataFrame], column: str) -> list[str]:
-    return sorted(set().union(*(table[column] for table in tables)))
+    return sorted(set().union(*(table[column].unique() for table in tables)))
 
 
 def _missing(files: Sequence[Path], table: pd.DataFrame) -> tuple[str, ...]:
@@ -116,25 +132,86 @@ def _missing(files: Sequence[Path], table: pd.DataFrame) -> tuple[str, ...]:
     return tuple(key for key in WITHOUT if key in absent or (key == "accelerometer" and "s1x" not in table))
 
 
-def _warnings(dataset: Dataset, steps: list[Steps], made: list[Fold], fitting: int, wanted: int) -> list[str]:
-    """What would spoil a study of these data."""
+def _fitting(made: Sequence[Fold]) -> tuple[int, str]:
+    """Steps of the longest window that every part of every fold has one of, and which part sets this limit."""
+    parts = ("train", "validation", "test")
+    runs = {(fold.name, part): longest_run(getattr(fold, part)) for fold in made for part in parts}
+    (name, part), steps = min(runs.items(), key=lambda item: item[1])
+    return steps, f"the {part} part of fold {name}"
+
+
+# ── what would spoil a study of these data ───────────────────────────────────────────────────────
+def _too_short(
+    dataset: Dataset, steps: Sequence[Steps], features: Features, fitting: int, where: str, wanted: int
+) -> list[str]:
+    """Stretches that hold no window, bins that hold no packet. fitting, where: as from `_fitting`."""
     found = []
     if fitting < wanted:
         found.append(
             f"the stretches without a gap are short: a window can have {fitting} steps and not {wanted}, "
-            "as its training, validation and test parts need one each"
+            f"because {where} has no longer one"
         )
     if fitting < FEWEST_STEPS:
-        found.append("that is too short to train on: record longer without a pause")
-    if len(dataset.rooms) < 2:
-        found.append("there is one room: nothing to tell apart")
+        found.append(
+            "that is too short to train on: record longer without a pause, or allow longer pauses (--max-gap-s)"
+        )
+    pauses = np.concatenate([r.packets["timestamp"].diff().dt.total_seconds() for r in dataset.recordings])
+    pause = np.median(pauses[pauses > 0]) if (pauses > 0).any() else 0.0  # not between rows of one packet
+    filled = (stacked(steps, "heard").sum(1) > 0).mean()
+    if pause > features.max_gap_s:
+        found.append(
+            f"most packets come more than {features.max_gap_s:g} s after the one before ({pause:.3g} s at the median), "
+            "so that each begins a segment: give a longer --max-gap-s and a longer --bin-s"
+        )
+    elif filled < FEW_PACKETS:
+        found.append(f"{100 * (1 - filled):.0f} % of the steps hold no packet at all: give a longer --bin-s")
+    return found
+
+
+def _untold(dataset: Dataset, made: Sequence[Fold]) -> list[str]:
+    """What a test part asks and its training part does not say."""
+    found = ["there is one room: nothing to tell apart"] if len(dataset.rooms) < 2 else []
     for fold in made:
-        unseen = {dataset.rooms[i] for i in set(stacked(fold.test, "room")) - set(stacked(fold.train, "room"))}
+        unseen = set(stacked(fold.test, "room")) - set(stacked(fold.train, "room"))
         if unseen:
-            found.append(f"fold {fold.name}: {', '.join(sorted(unseen))} is tested and never trained on")
+            names = ", ".join(sorted(dataset.rooms[i] for i in unseen))
+            found.append(f"fold {fold.name}: {names} is tested and never trained on")
+        trained, tested = (stacked(part, "heard").sum(0) > 0 for part in (fold.train, fold.test))
+        if (tested & ~trained).any():
+            names = ", ".join(np.array(dataset.gateways)[tested & ~trained])
+            found.append(f"fold {fold.name}: gateway {names} is heard in testing and never in training")
+    return found
+
+
+def _slips(dataset: Dataset, steps: Sequence[Steps]) -> list[str]:
+    """What looks like a mistake in the files, and may be none."""
+    found = []
     heard = stacked(steps, "heard")
     found += [f"gateway {dataset.gateways[i]} heard nothing at all" for i in np.flatnonzero(heard.sum(0) == 0)]
+    visited = np.bincount(stacked(steps, "room"), minlength=len(dataset.rooms))
+    found += [f"nobody was in room {dataset.rooms[i]}" for i in np.flatnonzero(visited == 0)]
+    for what, names in (("rooms", dataset.rooms), ("gateways", dataset.gateways)):
+        alike: dict[str, list[str]] = {}
+        for name in names:
+            alike.setdefault("".join(name.casefold().split()), []).append(name)
+        found += [f"{what} {', '.join(same)} differ in capitals or blanks alone" for same in alike.values() if same[1:]]
+    if copies := sum(int(r.packets.duplicated(list(SAME)).sum()) for r in dataset.recordings):
+        total = sum(len(r.packets) for r in dataset.recordings)
+        found.append(f"{copies} of {total} rows are of a packet and a gateway that another row is of; leave copies out")
+    if (level := _gravity(dataset)) > HEAVY:
+        found.append(
+            f"acceleration is {level:.1f} g at the median, where a wrist at rest is at 1; if it is m/s², divide by {G}"
+        )
     return found
+
+
+def _gravity(dataset: Dataset) -> float:
+    """Median length of the first accelerometer sample of a packet, in the file's unit; 0 without an accelerometer."""
+    first = list(acceleration(1))
+    if not set(first) <= set(dataset.recordings[0].packets.columns):
+        return 0.0
+    values = np.concatenate([r.packets[first].to_numpy() for r in dataset.recordings])
+    return float(np.median(np.linalg.norm(values, axis=1)))
 
 
 # ── for a reader ─────────────────────────────────────────────────────────────────────────────────
@@ -243,8 +320,13 @@ class _Plain(yaml.SafeDumper):
 def configuration(check: Check, source: Path, path: Path, models: Config) -> None:
     """Write a configuration for the data at `source` to `path`: the models of another one, fitted to these data.
 
-    Raises InputError: `path` exists, since it may hold work; or the data are too short, or have a single room.
+    Raises InputError: `path` exists, since it may hold work, or has a name of something else; or the data are too
+    short, or have a single room.
     """
+    if path.suffix not in {".yaml", ".yml"}:
+        raise InputError(
+            f"{path}: a configuration is a .yaml; give such a name, or other commands take it for a profile's"
+        )
     if path.exists():
         raise InputError(f"{path}: there already; remove it or choose another name")
     if check.windows.length < FEWEST_STEPS or len(check.dataset.rooms) < 2:
@@ -254,7 +336,7 @@ def configuration(check: Check, source: Path, path: Path, models: Config) -> Non
         kind="csv",
         # not Path.relative_to: its walk_up came with Python 3.12
         folder=Path(os.path.relpath(folder.resolve(), path.parent.resolve())),
-        files="*.csv" if source.is_dir() else source.name,
+        files="*.csv" if source.is_dir() else glob.escape(source.name),
         accelerometer=check.n_samples > 0,
         protocol=check.protocol,
         gateways=list(check.dataset.gateways),
@@ -265,7 +347,11 @@ def configuration(check: Check, source: Path, path: Path, models: Config) -> Non
     )
     settings["windows"] = {**settings.get("windows", {}), "length": check.windows.length}
     settings["models"] = {name: _fitted(model, check) for name, model in settings["models"].items()}
-    content = {"name": path.stem, "datasets": {path.stem: data.model_dump(mode="json")}, **settings}
+    content = {"name": path.stem, "datasets": {path.stem: data.model_dump(mode="json")}}
+    if features := check.features.model_dump(exclude_defaults=True):
+        content["features"] = features
+    content |= settings
+    validated(path, content, Config)
     header = (
         f"# Written by `tinyloc data check`: the models of the profile {models.name} over {source.resolve().name}.\n"
         f"# Next: tinyloc train --config {path.name} --dataset {path.stem} --model {next(iter(settings['models']))}\n"

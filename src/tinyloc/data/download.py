@@ -138,7 +138,7 @@ def _bar(title: str) -> Iterator["_Bar | bool"]:
     if not sys.stderr.isatty():
         yield False
         return
-    shown = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    shown = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*shown, console=Console(stderr=True), transient=True) as progress:
         yield _Bar(progress, progress.add_task(title, total=None))
 

@@ -27,6 +27,8 @@ from tinyloc.files import atomic, sha256
 WHOLE = ("rssi", "seqno")
 TEXT = ("timestamp", "gateway", "true_room", "activity")
 SAMPLE = re.compile(r"s([1-9]\d?)[xyz]")
+OFFSET = r":\d\d.*(?:Z|[+-]\d\d(?::?\d\d)?)$"  # from UTC, at the end of a time
+EXACT = 2**53  # whole numbers below it are exact in float64, which is what a column with a decimal point becomes
 UNKNOWN = "unknown"  # the activity of a packet whose file says none
 
 
@@ -109,10 +111,21 @@ def schema(
     )
 
 
-def _name(what: str, known: Sequence[str] | None) -> pa.Check:
-    if known is None:
-        return pa.Check.str_length(min_value=1, error=f"is empty; give the name of the {what}")
-    return pa.Check.isin(list(known), error=f"is not a known {what}")
+def _name(what: str, known: Sequence[str] | None) -> pa.Check | list[pa.Check]:
+    if known is not None:
+        return pa.Check.isin(list(known), error=f"is not a known {what}")
+    return [
+        pa.Check(lambda names: ~names.isin([""]), error=f"is empty; give the name of the {what}"),
+        pa.Check(
+            lambda names: ~names.isin([name for name in names.unique() if name != _plain(name)]),
+            error="begins or ends with a blank or holds a line break; leave that out",
+        ),
+    ]
+
+
+def _plain(name: str) -> str:
+    """A name as it can stand on a line of its own."""
+    return "".join(character for character in name.strip() if character.isprintable())
 
 
 def read_csv(
@@ -152,8 +165,9 @@ def read_csv(
 
 
 def missing(path: Path) -> tuple[str, ...]:
-    """The columns that a recording does not have, and that `read_csv` can do without."""
-    header = _header(_open(path))
+    """The columns that a recording, which `read_csv` has read, does not have."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        header = next(record for record in csv.reader(file) if "".join(record).strip())
     return tuple(column for column in columns(max(samples(header), 1)) if column not in header)
 
 
@@ -182,9 +196,21 @@ class _File:
         except csv.Error:  # a value longer than any value is
             raise self.error("a quote is opened and not closed", reader.line_num) from None
 
-    def line(self, row: int) -> int:
-        """The line that holds data row `row`. Only an error pays for this walk."""
-        return next(itertools.islice(self.records(), row + 1, None))[1]
+    def cell(self, row: int, column: str) -> tuple[str, int]:
+        """What stands in data row `row`, and on which line. Only an error pays for this walk."""
+        header = next(self.records())[0]
+        record, line = next(itertools.islice(self.records(), row + 1, None))
+        at = header.index(column)
+        return record[at] if at < len(record) else "", line
+
+
+MAGIC = {
+    b"\x1f\x8b": "compressed with gzip; unpack it first",
+    b"PK\x03\x04": "a zip archive or a spreadsheet; save the table as CSV",
+    b"\xff\xfe": "UTF-16; save it as UTF-8",
+    b"\xfe\xff": "UTF-16; save it as UTF-8",
+}
+"""How files begin that are taken for CSV by mistake, and what to do."""
 
 
 def _open(path: Path) -> _File:
@@ -194,6 +220,9 @@ def _open(path: Path) -> _File:
         raise InputError(f"{path}: no such file; check the path of the recording") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    for magic, what in MAGIC.items():
+        if raw.startswith(magic):
+            raise InputError(f"{path}: {what}")
     if (zero := raw.find(b"\0")) >= 0:
         line = raw.count(b"\n", 0, zero) + 1
         raise InputError(f"{path}: line {line}: a zero byte; the file is damaged or not CSV, export it again as UTF-8")
@@ -216,7 +245,9 @@ def _check_header(file: _File, header: list[str], number: int) -> None:
     optional = {"activity"} if number else {"activity", "seqno"}
     for column in columns(number):
         if column not in header and column not in optional:
-            hint = "; separate the columns with commas" if len(header) == 1 else ""
+            near = [name for name in header if name.strip().lower() == column]
+            hint = f"; write {near[0]!r} as {column!r}" if near else ""
+            hint = "; separate the columns with commas" if len(header) == 1 else hint
             raise file.error(f"no column {column!r}; there are {_shown(header)}{hint}", line)
         if header.count(column) > 1:
             raise file.error(f"the column {column!r} stands there twice; leave one", line)
@@ -261,45 +292,58 @@ def _completed(cells: pd.DataFrame) -> pd.DataFrame:
 def _convert(file: _File, cells: pd.Series) -> pd.Series:
     """One column in the type of the packet table."""
     if cells.name == "timestamp":
-        time = pd.to_datetime(cells, format="ISO8601", errors="coerce", utc=True)
-        _refuse(file, cells, time.isna(), "is not a time; write it as 2017-08-07 13:09:34.524300")
-        return time.dt.tz_localize(None).astype("datetime64[us]")
+        return _times(file, cells)
     if cells.name in TEXT:
         return cells
     wanted = {"rssi": "give whole dBm, such as -71", "seqno": "give the packet's number"}.get(
         cells.name, "give it in g"
     )
-    number = pd.to_numeric(cells, errors="coerce").astype("float64")
-    _refuse(file, cells, ~np.isfinite(number), f"is not a number; {wanted}")
+    number = pd.to_numeric(cells, errors="coerce")
+    _refuse(file, cells, ~np.isfinite(number.astype("float64")), f"is not a number; {wanted}")
     if cells.name not in WHOLE:
-        return number
+        return number.astype("float64")
+    if number.dtype == "int64":
+        return number  # by way of float64, long ones would lose their last digits
     _refuse(file, cells, number != np.floor(number), f"is not a whole number; {wanted}")
+    _refuse(file, cells, abs(number.astype("float64")) >= EXACT, f"has too many digits; {wanted}")
     return number.astype("int64")
+
+
+def _times(file: _File, cells: pd.Series) -> pd.Series:
+    """UTC of times with an offset, all of them; those without stay what they are."""
+    try:
+        time = pd.to_datetime(cells, format="ISO8601", errors="coerce")
+    except ValueError:  # several offsets, or some times without
+        time = pd.to_datetime(cells, format="ISO8601", errors="coerce", utc=True)
+        _refuse(file, cells, ~cells.str.contains(OFFSET) & time.notna(), "has no UTC offset, as others have; give it")
+    _refuse(file, cells, time.isna(), "is not a time; write it as 2017-08-07 13:09:34.524300")
+    return (time if time.dt.tz is None else time.dt.tz_convert(None)).astype("datetime64[us]")
 
 
 def _refuse(file: _File, cells: pd.Series, bad: pd.Series, why: str) -> None:
     if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise file.error(f"{cells.name}: {_quoted(cells.iloc[row])} {why}", file.line(row))
+        value, line = file.cell(int(np.flatnonzero(bad)[0]), cells.name)
+        raise file.error(f"{cells.name}: {_quoted(value)} {why}", line)
 
 
 def _first_failure(file: _File, error: pa.errors.SchemaErrors, known: dict[str, Sequence[str] | None]) -> InputError:
     """What the schema says of the first row that it refuses."""
     case = error.failure_cases.sort_values("index", kind="stable").iloc[0]
-    row, column, value, why = int(case["index"]), case["column"], case["failure_case"], case["check"]
+    row, column, why = int(case["index"]), case["column"], case["check"]
+    value, line = file.cell(row, column)
     if column == "timestamp":
-        why += f": the packet before has '{error.data[column].iloc[row - 1]}'; sort the file by time"
+        why += f": the packet before has {_quoted(file.cell(row - 1, column)[0])}; sort the file by time"
     if known.get(column) is not None:
-        near = difflib.get_close_matches(str(value), known[column], n=1)
+        near = difflib.get_close_matches(value, known[column], n=1)
         guess = f"did you mean {near[0]!r}? " if near else ""
         why += f"; {guess}known are {', '.join(known[column])}"
-    return file.error(f"{column}: {_quoted(value)} {why}", file.line(row))
+    return file.error(f"{column}: {_quoted(value)} {why}", line)
 
 
 def _shown(header: list[str]) -> str:
     return ", ".join(_quoted(name)[1:-1] for name in header)
 
 
-def _quoted(value: object) -> str:
-    shown = repr(str(value))
+def _quoted(value: str) -> str:
+    shown = repr(value)
     return shown if len(shown) <= 60 else f"{shown[:57]}…'"

@@ -173,4 +173,4 @@ def _own(path: Path, config: CsvData) -> Recording:
 
 def participant(path: Path) -> str:
     """Whose recording a file is: its name up to the first `-`."""
-    return path.stem.split("-")[0]
+    return path.stem.split("-")[0] or path.stem  # a name that begins with it is all there is

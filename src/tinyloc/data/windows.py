@@ -39,15 +39,16 @@ class Windows:
         return self.room[:, -1]
 
 
-def cut(steps: Sequence[Steps], length: int, hop: int) -> Windows:
+def cut(steps: Sequence[Steps], length: int, hop: int, part: str = "", key: str = "windows.length") -> Windows:
     """Windows of `length` steps, a new one every `hop` steps of each uninterrupted run; none crosses a gap.
 
-    Raises InputError: no run is as long as a window.
+    Raises InputError: no run is as long as a window. part, key: of which steps, and what set the length, for its line.
     """
     ends = [_ends(s, length, hop) for s in steps]
     if sum(map(len, ends)) == 0:
         raise InputError(
-            f"windows.length {length}: the longest stretch without a gap has {longest_run(steps)} steps; shorten it"
+            (f"{part}: " if part else "")
+            + f"{key} {length}: the longest stretch without a gap has {longest_run(steps)} steps; shorten it"
         )
 
     def take(name: str) -> np.ndarray:

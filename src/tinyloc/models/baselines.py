@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinyloc.data.windows import Windows
+from tinyloc.errors import InputError
 
 if TYPE_CHECKING:
     from sklearn.base import ClassifierMixin
@@ -81,6 +82,14 @@ class Neighbours(Tabular):
         from sklearn.neighbors import KNeighborsClassifier
 
         super().__init__(KNeighborsClassifier(k, n_jobs=1), "summary")
+        self.k = k
+
+    def fit(self, windows: Windows) -> "Neighbours":
+        """Raises InputError: there are fewer windows than neighbours are asked for."""
+        if len(windows) < self.k:
+            raise InputError(f"neighbours: k {self.k}, but there are {len(windows)} training windows; lower it")
+        super().fit(windows)
+        return self
 
     def _rows(self, windows: Windows) -> np.ndarray:
         return self.features(windows.rssi)

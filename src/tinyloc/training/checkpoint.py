@@ -1,5 +1,6 @@
 """A trained network with all that is needed to run it on packets: weights, settings, scaler, names, features."""
 
+import io
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import nn
 from tinyloc.config import Features, Model
 from tinyloc.data.windows import Scaler
 from tinyloc.errors import InputError
-from tinyloc.files import atomic
+from tinyloc.files import write_bytes
 from tinyloc.models import registry
 
 FORMAT = 2
@@ -61,8 +62,15 @@ def save(path: Path, trained: Trained) -> None:
         "features": trained.features.model_dump(),
         "length": trained.length,
     }
-    with atomic(path) as temporary:
-        torch.save(content, temporary)
+    write_bytes(path, packed(content))
+
+
+def packed(content: dict) -> bytes:
+    """What torch writes of tensors and plain values. Through a file's name, torch would put that name into it, which
+    here is a temporary one; and it says of a full disk no more than that it failed."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
 
 
 def load(path: Path) -> Trained:

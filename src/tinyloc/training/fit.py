@@ -16,9 +16,11 @@ from torch import nn
 
 from tinyloc.config import Training
 from tinyloc.data.windows import Windows
-from tinyloc.files import atomic
+from tinyloc.errors import InputError
+from tinyloc.files import write_bytes
 from tinyloc.training import accelerator
 from tinyloc.training.augment import augmented
+from tinyloc.training.checkpoint import packed
 from tinyloc.training.distil import ConsistentTeaching, Teaching, all_scores, answer
 from tinyloc.training.optim import Lookahead
 
@@ -77,6 +79,8 @@ def fit(
     model: a `models.network.Network`. train, validation: scaled. teaching: of the windows of `train`, in their order.
     resume: where the checkpoint of every epoch goes; one that is there, of the same `making`, is continued.
     progress: called after every epoch. Returns the learning curve, one entry an epoch.
+
+    Raises InputError: the loss is no number any more.
     """
     with _single_thread():
         run = _Fit(model, train, validation, training, seed, teaching)
@@ -163,6 +167,11 @@ class _Fit:
         self.optimiser.set_learning_rate(learning_rate(self.training, len(self.history) + 1, self.epochs))
         train_loss = self._train()
         validation_loss, validation_accuracy = self._validate()
+        if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
+            raise InputError(
+                f"training: in epoch {len(self.history) + 1} the loss became {train_loss} (validation "
+                f"{validation_loss}); try a lower learning_rate than {self.training.learning_rate:g}, or gradient_clip"
+            )
         epoch = Epoch(len(self.history) + 1, train_loss, validation_loss, validation_accuracy)
         self.history.append(epoch)
         if self.best is epoch:
@@ -215,8 +224,7 @@ class _Fit:
             "history": [asdict(epoch) for epoch in self.history],
             "best_weights": self.best_weights,
         }
-        with atomic(path) as temporary:
-            torch.save(state, temporary)
+        write_bytes(path, packed(state))
 
     def load(self, path: Path, making: dict | None) -> None:
         """Continue from the checkpoint; one of another making, or none, leaves the fit at its beginning."""

@@ -94,8 +94,8 @@ def _baseline(
     """A baseline stops by no validation score, so the validation steps are its to train on."""
     seen = [*fold.train, *fold.validation]
     scaler = Scaler.fit(seen)
-    train = scaler.transform(cut(seen, windows.length, windows.train_hop))
-    asked = cut(fold.test, windows.length, windows.test_hop)
+    train = scaler.transform(cut(seen, windows.length, windows.train_hop, f"fold {fold.name}, training part"))
+    asked = cut(fold.test, windows.length, windows.test_hop, f"fold {fold.name}, test part")
     baseline = registry.build(model, len(gateways), train.acc.shape[-1], len(rooms), seed).fit(train)
     return Predictions(asked.recording, asked.step, asked.target, baseline.predict(scaler.transform(asked)))
 
@@ -114,9 +114,13 @@ def _network(
     progress: Progress | None,
 ) -> Predictions:
     scaler = Scaler.fit(fold.train)
-    length = model.train_length if isinstance(model, CausalNeural) else windows.length
-    train = cut(fold.train, length, windows.train_hop)
-    validation = scaler.transform(cut(fold.validation, windows.length, windows.test_hop))
+    length, key = (
+        (model.train_length, "train_length") if isinstance(model, CausalNeural) else (windows.length, "windows.length")
+    )
+    train = cut(fold.train, length, windows.train_hop, f"fold {fold.name}, training part", key)
+    kept = f"fold {fold.name}, validation part (windows.validation_share {windows.validation_share:g})"
+    validation = scaler.transform(cut(fold.validation, windows.length, windows.test_hop, kept))
+    cut(fold.test, windows.length, windows.test_hop, f"fold {fold.name}, test part")  # before hours of training
     network = registry.build(model, len(gateways), train.acc.shape[-1], len(rooms), seed, rooms)
     history = fit(
         network,

@@ -177,6 +177,11 @@ def test_a_run_on_this_machine_goes_before_the_reference_and_either_before_nothi
     write_json(other, {**kept, "dataset": "house", "seeds": [0]})
     both = runs.found(tmp_path / "elsewhere", "ablation")
     assert "(seeds a model: 1 in house, 2 in shib, commit abc)" in both.origin
+    more = tmp_path / "reference" / "ablation" / "shib" / "taught.json"
+    write_json(more, {**kept, "entry": "taught", "seeds": [0], "commits": ["def"]})
+    some = runs.found(tmp_path / "elsewhere", "ablation")
+    assert "(seeds a model: 1 in house, 1 – 2 in shib, commit abc, def)" in some.origin
+    more.unlink()
     for folder in folders:
         write_json(folder / "config.json", {"fingerprint": "one"})
     ours = runs.found(tmp_path, "ablation")

@@ -22,8 +22,6 @@ from tinyloc.report.tables import with_interval
 from tinyloc.report.trust import difference, equals
 
 CURVE = ("dataset", "minutes", "entry", "seeds", "units", "macro_f1", "low", "high")
-Key = tuple[str, str]
-"""Data set and entry."""
 
 
 def walks(config: Config) -> dict[str, float]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from tinyloc.evaluation import statistics
 from tinyloc.files import read_json
 from tinyloc.report import comparison, reference, results
+from tinyloc.report.numbers import span
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,12 @@ def _commits(entry: Mapping) -> list[str]:
 
 
 def _seeds(found: Iterable[tuple[str, int]]) -> str:
-    """How many seeds every model has at least, by data set where that differs; found: data sets, seeds of entries."""
-    fewest: dict[str, int] = {}
+    """How many seeds the models have, by data set where that differs; found: data sets, seeds of entries."""
+    numbers: dict[str, set[int]] = {}
     for dataset, number in found:
-        fewest[dataset] = min(number, fewest.get(dataset, number))
-    said = {dataset: "one seed" if number == 1 else f"{number} seeds" for dataset, number in fewest.items()}
-    if len(set(said.values())) == 1:
-        return f"{next(iter(said.values()))} a model"
-    return f"seeds a model: {', '.join(f'{number} in {dataset}' for dataset, number in fewest.items())}"
+        numbers.setdefault(dataset, set()).add(number)
+    said = {dataset: span(sorted(those), "{}") for dataset, those in numbers.items()}
+    if len(set(said.values())) > 1:
+        return f"seeds a model: {', '.join(f'{those} in {dataset}' for dataset, those in said.items())}"
+    (those,) = set(said.values())
+    return "one seed a model" if those == "1" else f"{those} seeds a model"

@@ -120,6 +120,13 @@ def test_page_opens_without_error_failed_request_or_outside_help(browser: Browse
     assert visit.answer == {"raw": 0, "errors": 0}
 
 
+@pytest.mark.parametrize("page", [*PROSE, *CHAPTERS])
+def test_page_is_no_wider_than_a_phone(browser: Browser, address: str, page: str) -> None:
+    """What is wider, a table or a figure, scrolls inside its own frame, and leaves the text where it is."""
+    visit = browser.visit(f"{address}/{page}.html", "document.documentElement.scrollWidth", width=390)
+    assert visit.answer == 390
+
+
 def test_search_finds_offline(browser: Browser, address: str) -> None:
     hits = """new Promise(done => {
         const look = left => {

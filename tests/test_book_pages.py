@@ -127,6 +127,15 @@ def test_page_is_no_wider_than_a_phone(browser: Browser, address: str, page: str
     assert visit.answer == 390
 
 
+@pytest.mark.parametrize("page", [*PROSE, *CHAPTERS])
+def test_no_table_is_wider_than_a_sheet_of_paper(browser: Browser, address: str, page: str) -> None:
+    """Paper does not scroll. An A4 sheet is 794 pixels wide, and a browser leaves some 40 on either side."""
+    wide = """[...document.querySelectorAll("article table")]
+        .filter(table => table.getBoundingClientRect().right > document.documentElement.clientWidth)
+        .map(table => table.innerText.slice(0, 80))"""
+    assert browser.visit(f"{address}/{page}.html", wide, width=714, media="print").answer == []
+
+
 def test_search_finds_offline(browser: Browser, address: str) -> None:
     hits = """new Promise(done => {
         const look = left => {

@@ -34,14 +34,24 @@ class Browser:
         self._last = 0
         self._unread = b""
 
-    def visit(self, url: str, expression: str, timeout: float = 30) -> Visit:
-        """Open `url` in a tab of its own, wait until it has loaded and fallen silent, evaluate `expression` there."""
+    def visit(
+        self, url: str, expression: str, timeout: float = 30, width: int | None = None, media: str = "screen"
+    ) -> Visit:
+        """Open `url` in a tab of its own, wait until it has loaded and fallen silent, evaluate `expression` there.
+
+        width: of a phone's screen or a sheet of paper in CSS pixels; without, the tab is a window of a desk's.
+        media: "screen", or "print" for the style of paper.
+        """
         visit = Visit(url)
         target = self._ask("Target.createTarget", visit, url="about:blank")["targetId"]
         session = self._ask("Target.attachToTarget", visit, targetId=target, flatten=True)["sessionId"]
         for domain in ("Network", "Runtime", "Log", "Page"):
             self._ask(f"{domain}.enable", visit, session=session)
         self._ask("Page.setLifecycleEventsEnabled", visit, session=session, enabled=True)
+        if width:
+            phone = {"width": width, "height": 2 * width, "deviceScaleFactor": 2, "mobile": True}
+            self._ask("Emulation.setDeviceMetricsOverride", visit, session=session, **phone)
+        self._ask("Emulation.setEmulatedMedia", visit, session=session, media=media)
         self._ask("Page.navigate", visit, session=session, url=url)
         self._wait_until_idle(visit, time.monotonic() + timeout)
         result = self._ask(

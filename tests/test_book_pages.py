@@ -120,6 +120,22 @@ def test_page_opens_without_error_failed_request_or_outside_help(browser: Browse
     assert visit.answer == {"raw": 0, "errors": 0}
 
 
+@pytest.mark.parametrize("page", [*PROSE, *CHAPTERS])
+def test_page_is_no_wider_than_a_phone(browser: Browser, address: str, page: str) -> None:
+    """What is wider, a table or a figure, scrolls inside its own frame, and leaves the text where it is."""
+    visit = browser.visit(f"{address}/{page}.html", "document.documentElement.scrollWidth", width=390)
+    assert visit.answer == 390
+
+
+@pytest.mark.parametrize("page", [*PROSE, *CHAPTERS])
+def test_no_table_is_wider_than_a_sheet_of_paper(browser: Browser, address: str, page: str) -> None:
+    """Paper does not scroll. An A4 sheet is 794 pixels wide, and a browser leaves some 40 on either side."""
+    wide = """[...document.querySelectorAll("article table")]
+        .filter(table => table.getBoundingClientRect().right > document.documentElement.clientWidth)
+        .map(table => table.innerText.slice(0, 80))"""
+    assert browser.visit(f"{address}/{page}.html", wide, width=714, media="print").answer == []
+
+
 def test_search_finds_offline(browser: Browser, address: str) -> None:
     hits = """new Promise(done => {
         const look = left => {

@@ -140,6 +140,8 @@ def test_probabilities_in_words_and_numbers(calibrated):
     many = pd.concat([calibrated.assign(excess_p=0.02)] * 3)
     assert trust.honesty(many).count("p = 0.060: no miscalibration is certain.") == 3
     assert "too modest" in trust.honesty(calibrated.assign(excess=-0.1))
+    alone = trust.honesty(calibrated.assign(excess_p=np.nan))
+    assert alone.endswith("points surer than right, which cannot be tested with a single unit.")
     assert len(trust.calibration_table(calibrated.iloc[:0])) == 0
 
 

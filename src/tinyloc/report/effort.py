@@ -195,9 +195,8 @@ def frame(config: Config, sizes: Mapping[str, Sizes], samples: Mapping[str, Sequ
         columns[f"core-hours, {name}"] = [_range(low, high) for low, high in ends]
         columns[f"pace of, {name}"] = [*found["rate"], ""]
     parts = [*next(iter(tables.values()))["part"], "all"] if tables else []
-    return pd.DataFrame(columns, index=parts).rename_axis(
-        columns="part"
-    )  # named in the corner, not in a row of its own
+    # named in the corner, and not in a row of its own
+    return pd.DataFrame(columns, index=parts).rename_axis(columns="part")
 
 
 def in_words(config: Config, sizes: Mapping[str, Sizes], samples: Mapping[str, Sequence[Rate]]) -> str:

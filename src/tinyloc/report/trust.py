@@ -207,9 +207,10 @@ def honesty(found: pd.DataFrame) -> str:
         corrected = holm(part["excess_p"])
         for (_, row), p in zip(part.iterrows(), corrected, strict=True):
             manner = "too sure" if row["excess"] > 0 else "too modest"
-            said = "nothing can be tested" if np.isnan(p) else manner if p < ALPHA else "no miscalibration is certain"
+            found_out = f"{equals(p)}: {manner if p < ALPHA else 'no miscalibration is certain'}"
+            said = "which cannot be tested with a single unit" if np.isnan(p) else found_out
             apart = difference(*row[["excess", "excess_low", "excess_high"]])
-            lines.append(f"- **{dataset}**, {row['entry']}: {apart} points surer than right, {equals(p)}: {said}.")
+            lines.append(f"- **{dataset}**, {row['entry']}: {apart} points surer than right, {said}.")
     return "\n".join(lines) or "- No model of this profile gives probabilities."
 
 

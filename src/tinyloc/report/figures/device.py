@@ -75,6 +75,7 @@ def energies(decisions: pd.DataFrame, radios: Mapping[str, tuple[float, float]])
     datasets = list(dict.fromkeys(decisions["dataset"]))
     rows = decisions.groupby("dataset").size().max()
     figure, axes = panels(len(datasets), 0.9 + 0.4 * rows, sharex=True)
+    least = 1e6 * min(decisions["joules_low"].min(), *(low for low, _ in radios.values()))
     for ax, dataset in zip(axes[:, 0], datasets, strict=True):
         part = decisions[decisions["dataset"] == dataset]
         names = [f"{row['entry']}, {row['part']}" for _, row in part.iterrows()]
@@ -82,6 +83,7 @@ def energies(decisions: pd.DataFrame, radios: Mapping[str, tuple[float, float]])
         ax.axvspan(*(1e6 * end for end in radios[dataset]), color=PALE, label="sending the raw packets")
         ax.barh(names, high - low, left=low, height=0.5, color=COLOURS[0], label="deciding on the wearable")
         ax.set(xscale="log", title=dataset)
+        ax.set_xlim(left=0.7 * least)  # or the cheapest bar would begin at the axis and look cut off
         ax.invert_yaxis()
         ax.grid(axis="y", visible=False)
     axes[-1, 0].set_xlabel("energy a second (µJ), estimate")

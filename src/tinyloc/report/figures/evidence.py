@@ -14,7 +14,7 @@ from tinyloc.report.figures.style import COLOURS, GREY, PALE, colours, markers, 
 
 INK = {BETTER: COLOURS[0], WORSE: COLOURS[3], EQUIVALENT: COLOURS[2], UNDECIDED: GREY}
 SHAPE = {BETTER: "^", WORSE: "v", EQUIVALENT: "D", UNDECIDED: "o"}
-NOT_RUN = "No model of this profile was disturbed: its configuration has no `robustness`."
+NOT_RUN = "None of these models was disturbed: `robustness` in the configuration names those that are."
 STILL = "Nobody changes rooms within a segment of these data, so there is no delay to measure."
 ROW = 0.28  # inches a line of text
 ENDS_S = (5.0, 20.0, 50.0)  # seconds after a change at which intervals are drawn

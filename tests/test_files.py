@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tinyloc.errors import InputError
-from tinyloc.files import atomic, write_text
+from tinyloc.files import atomic, contents, write_text
 
 
 def test_a_file_where_a_folder_should_be(tmp_path):
@@ -44,3 +44,9 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path):
 def test_an_error_of_another_kind_is_not_dressed_up(tmp_path):
     with pytest.raises(ConnectionResetError), atomic(tmp_path / "out.txt"):
         raise ConnectionResetError(errno.ECONNRESET, "not of the file system")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="a pipe or a device"):
+        contents(tmp_path / "pipe")

@@ -44,6 +44,13 @@ def refusal(error: OSError, what: str) -> Exception:
     return InputError(f"{what} ({os.strerror(error.errno)}); {mend}")
 
 
+def contents(path: Path) -> bytes:
+    """The bytes of a file. Raises OSError: also for a pipe or a device, which may never come to an end."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "a pipe or a device, and not a file", str(path))
+    return path.read_bytes()
+
+
 PARTIAL = ".partial-"
 
 

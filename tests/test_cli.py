@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from tiny_model import need
 
 from tinyloc.aot.reader import read
+from tinyloc.cli import app
 from tinyloc.device import toolchain
 
 HEADER = (
@@ -75,6 +77,22 @@ def test_every_command_explains_itself(words):
     done = tinyloc(*words, "--help")
     assert done.returncode == 0
     assert "Usage" in done.stdout
+
+
+@pytest.mark.parametrize("page", ["README.md", "data/README.md"])
+def test_the_commands_of_a_page_exist_with_their_options(page):
+    """Every line of a page that begins with the command, up to what is said of it after three blanks."""
+    lines = (Path(__file__).parents[1] / page).read_text(encoding="utf-8").splitlines()
+    said = [re.split(r"\s{3,}|\s#", line)[0].split() for line in lines]
+    commands = [words[1:] for words in said if words and words[0] in ("tinyloc", ".venv/bin/tinyloc")]
+    assert commands
+    for words in commands:
+        command = typer.main.get_command(app)
+        while words and words[0] in getattr(command, "commands", ()):
+            command, words = command.commands[words[0]], words[1:]
+        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        for word in words:
+            assert not word.startswith("-") or word in known, f"{page}: {command.name} has no {word}"
 
 
 def test_good_packets_are_described(tmp_path):

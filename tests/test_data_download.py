@@ -108,6 +108,8 @@ def test_a_server_that_is_not_there_or_has_no_such_file(tmp_path, server):
         fetch(f"{server.url}/file", tmp_path / "file", nothing)
     with pytest.raises(InputError, match=r"the download broke off \(ConnectionError\)"):
         fetch("http://127.0.0.1:9/file", tmp_path / "file", nothing)
+    with pytest.raises(InputError, match="no address to fetch from"):
+        fetch("my.server/file", tmp_path / "file", nothing)
     assert not (tmp_path / "file").exists()
 
 

@@ -84,6 +84,7 @@ def test_a_difference_is_in_real_numbers():
         ({"rssi": RSSI, "acc": RSSI[:, 0, :2]}, "'acc' is int8; give float32 or real numbers"),
         ({"rssi": RSSI, "acc": ACC * np.nan}, "'acc' has a value in window 0 that is not a finite number"),
         ({"rssi": RSSI, "acc": ACC, "reset": np.zeros(3, bool)}, "reset is [3], not [4]"),
+        ({"rssi": RSSI, "acc": ACC, "reset": np.array(["a"] * 4)}, "reset is <U1; give bool"),
         ({"rssi": RSSI[:0], "acc": ACC[:0]}, "there is no window in it"),
     ],
 )

@@ -49,11 +49,26 @@ def broken(how, path, good):
         path.write_bytes(pickle.dumps(print))
     elif how == "of another format":
         torch.save({**good, "format": checkpoint.FORMAT + 1}, path)
+    elif how == "of an older model":
+        torch.save({**good, "model": {**good["model"], "renamed": 1}}, path)
+    elif how == "of another width":
+        torch.save({**good, "model": {**good["model"], "d": 12}}, path)
+    elif how == "a training under way":
+        torch.save({"format": checkpoint.FORMAT, "making": None, "model": good["state_dict"], "history": []}, path)
+    elif how == "without rooms":
+        torch.save({key: value for key, value in good.items() if key != "rooms"}, path)
+    elif how == "weights that are no numbers":
+        weights = {name: torch.full_like(values, torch.nan) for name, values in good["state_dict"].items()}
+        torch.save({**good, "state_dict": weights}, path)
     elif how == "a bare tensor":
         torch.save(torch.zeros(3), path)
 
 
-@pytest.mark.parametrize("how", ["missing", "cut short", "empty", "text", "code", "of another format", "a bare tensor"])
+HOW = ["missing", "cut short", "empty", "text", "code", "of another format", "a bare tensor", "of an older model"]
+HOW += ["of another width", "a training under way", "without rooms", "weights that are no numbers"]
+
+
+@pytest.mark.parametrize("how", HOW)
 def test_a_bad_checkpoint_is_one_line_that_names_it(how, trained, tmp_path):
     path = tmp_path / "model.pt"
     checkpoint.save(path, trained)

@@ -44,6 +44,15 @@ def test_a_loss_that_is_no_number_ends_the_fit_in_one_line(tmp_path):
         fit(make(), TRAIN, VALIDATION, wild, seed=0, resume=tmp_path / "training.pt")
 
 
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    path = tmp_path / "training.pt"
+    begin = partial(fit, train=TRAIN, validation=VALIDATION, training=QUICK, seed=3, resume=path)
+    begin(make())
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(InputError, match=r"training\.pt: a damaged checkpoint; remove it"):
+        begin(make())
+
+
 def test_stops_when_patience_is_over_and_keeps_the_best_weights():
     """Validation rooms are the wrong way round: the better it learns, the worse it does."""
     upside_down = replace(VALIDATION, room=1 - VALIDATION.room)

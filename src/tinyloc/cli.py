@@ -226,7 +226,7 @@ def evaluate(
 
     trained = checkpoints.load(checkpoint)
     table = read_csv(packets, list(trained.gateways), list(trained.rooms), accelerometer=trained.n_acc > 0)
-    recording = Recording(packets.stem, packets.stem, "living", table)
+    recording = Recording(str(packets), packets.stem, "living", table)
     dataset = Dataset(packets.stem, trained.gateways, trained.rooms, (recording,), f"packets of {packets}")
     rows = predict_steps(trained, [steps(recording, dataset, trained.features)], Windows(length=trained.length))
     fold = score({"packets": rows}, trained.rooms)["folds"]["packets"]
@@ -343,6 +343,8 @@ def run(
 
     if runtime == "tflm" and (not (path and given) or path.is_dir()):
         raise InputError("--runtime tflm: it runs a .tflite alone; give MODEL.tflite and WINDOWS.npz")
+    if path and out and out.suffix != (suffix := ".csv" if path.is_dir() else ".npz"):
+        raise InputError(f"--out {out}: what is kept is a {suffix}; give such a name")  # before minutes in QEMU
     if path and given and path.is_dir():
         from tinyloc.device.chain import run_chain
 
@@ -377,8 +379,8 @@ def _no_lag(lag: int | None) -> None:
 
 def _bytes(text: str) -> int:
     number, unit = (text[:-1], 1024) if text[-1:] in "kK" else (text, 1)
-    if not number.isdecimal() or int(number) == 0:
-        raise InputError(f"--ram {text!r}: not a size; write bytes (65536) or kilobytes (64K)")
+    if not (number.isascii() and number.isdecimal()) or len(number) > 12 or int(number) == 0:
+        raise InputError(f"--ram {text[:20]!r}: not a size; write bytes (65536) or kilobytes (64K)")
     return int(number) * unit
 
 

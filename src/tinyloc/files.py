@@ -1,11 +1,12 @@
 """Where files lie, and how they are written: to a temporary name first, then renamed."""
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,6 +45,13 @@ def refusal(error: OSError, what: str) -> Exception:
     return InputError(f"{what} ({os.strerror(error.errno)}); {mend}")
 
 
+def contents(path: Path) -> bytes:
+    """The bytes of a file. Raises OSError: also for a pipe or a device, which may never come to an end."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "a pipe or a device, and not a file", str(path))
+    return path.read_bytes()
+
+
 PARTIAL = ".partial-"
 
 
@@ -78,6 +86,27 @@ def _temporary(path: Path) -> Iterator[Path]:
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """A block that no other process runs for this folder at the same time; `waiting` is called if one does.
+
+    The system lets go of the folder when we die, however that is. A file system without such locks gives none.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = (folder / ".lock").open("w")
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
+        yield
 
 
 def sweep(folder: Path) -> None:

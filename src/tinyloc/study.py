@@ -9,6 +9,7 @@ the whole study give the same files.
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -24,7 +25,7 @@ from tinyloc.data.packets import Dataset
 from tinyloc.data.splits import Fold, folds
 from tinyloc.data.store import read_packets, read_steps, stamp, write_packets, write_steps
 from tinyloc.errors import InputError
-from tinyloc.files import REPOSITORY, read_json, sha256, sweep, write_json
+from tinyloc.files import REPOSITORY, alone, read_json, sha256, sweep, write_json
 from tinyloc.timing import Clock, costed
 
 # What a stage's result depends on, in the library's own order. `config.py` is not among them: the configuration
@@ -162,22 +163,24 @@ class Study:
             raise InputError(self.absent[dataset])
         folder = self.data / dataset
         key = _digest(self.data_inputs(dataset))
-        if not _is_current(folder, key):
-            loaded = self._binned(dataset)
-            write_steps(folder / "steps.npz", loaded.steps)
-            if loaded.dataset is not None:
-                write_packets(folder / "packets.parquet", loaded.dataset)
-            self._record(
-                folder,
-                key,
-                origin=loaded.origin,
-                fingerprint=loaded.fingerprint,
-                gateways=loaded.gateways,
-                rooms=loaded.rooms,
-                recordings=[s.recording for s in loaded.steps],
-                packets=sum(len(r.packets) for r in loaded.dataset.recordings) if loaded.dataset else None,
-            )
+        self._once(folder, key, lambda: self._write_prepared(dataset, folder, key))
         return folder
+
+    def _write_prepared(self, dataset: str, folder: Path, key: str) -> None:
+        loaded = self._binned(dataset)
+        write_steps(folder / "steps.npz", loaded.steps)
+        if loaded.dataset is not None:
+            write_packets(folder / "packets.parquet", loaded.dataset)
+        self._record(
+            folder,
+            key,
+            origin=loaded.origin,
+            fingerprint=loaded.fingerprint,
+            gateways=loaded.gateways,
+            rooms=loaded.rooms,
+            recordings=[s.recording for s in loaded.steps],
+            packets=sum(len(r.packets) for r in loaded.dataset.recordings) if loaded.dataset else None,
+        )
 
     # ── training ─────────────────────────────────────────────────────────────────────────────────
     def fit(self, dataset: str, model: str, seed: int) -> Path:
@@ -190,8 +193,10 @@ class Study:
         data = self._prepare(dataset)
         folder = self._folder(dataset, model, seed)
         key = self._fit_key(dataset, model, seed, data, teachers)
-        if _is_current(folder, key):
-            return folder
+        self._once(folder, key, lambda: self._train(dataset, model, seed, folder, key, teachers))
+        return folder
+
+    def _train(self, dataset: str, model: str, seed: int, folder: Path, key: str, teachers: list[Path]) -> None:
         from tinyloc.training.run import train_fold
 
         sweep(folder)
@@ -202,7 +207,7 @@ class Study:
             (
                 train_fold,
                 dict(
-                    model=settings,
+                    model=self._model(model),
                     fold=fold,
                     windows=self.config.windows,
                     features=self.config.features,
@@ -225,7 +230,6 @@ class Study:
             )
         )
         self._finish(folder, key, prepared, rows, model, seed)
-        return folder
 
     def _fit_key(self, dataset: str, model: str, seed: int, data: Path, teachers: list[Path]) -> str:
         return _digest(
@@ -330,10 +334,13 @@ class Study:
         trained = self.fit(dataset, model, seed)
         folder = self._folder(dataset, f"{model}.{kind}", seed)
         key = _digest({**inputs, "trained": read_json(trained / "config.json")["key"]})
-        if _is_current(folder, key):
-            return folder
+        self._once(folder, key, lambda: self._convert(dataset, model, kind, seed, folder, key, trained))
+        return folder
+
+    def _convert(self, dataset: str, model: str, kind: str, seed: int, folder: Path, key: str, trained: Path) -> None:
         from tinyloc.export.run import export_fold
 
+        inputs = self.export_inputs(model, kind)
         prepared = self.prepared(dataset)
         jobs = [
             (
@@ -367,7 +374,6 @@ class Study:
         rows = {n: r.rows for n, r in zip(names, results, strict=True)}
         self._cards(folder, trained, prepared, results, model, kind, seed)
         self._finish(folder, key, prepared, rows, model, seed)
-        return folder
 
     def _cards(
         self, folder: Path, trained: Path, prepared: Prepared, results: list, model: str, kind: str, seed: int
@@ -457,6 +463,19 @@ class Study:
         return runs[0]
 
     # ── common ───────────────────────────────────────────────────────────────────────────────────
+    def _once(self, folder: Path, key: str, make: Callable[[], None]) -> None:
+        """`make` what the folder is to hold, unless it holds it; of two runs at once one works and one waits."""
+        if _is_current(folder, key):
+            return
+
+        def waiting() -> None:
+            if self.progress:
+                print(f"{folder}: another run is at work there; waiting for it", file=sys.stderr)
+
+        with alone(folder, waiting):
+            if not _is_current(folder, key):
+                make()
+
     def everything(self) -> Iterable[tuple[Callable[..., Path], tuple]]:
         """Every stage of the configuration on the data that is here, in an order that can be followed."""
         for dataset in self.datasets:

@@ -15,6 +15,7 @@ from tinyloc.aot import schema
 from tinyloc.aot.flatbuffer import Buffer, Corrupt, Table
 from tinyloc.aot.graph import DTYPES, Graph, Operator, Quantisation, Tensor, Unsupported
 from tinyloc.errors import InputError
+from tinyloc.files import contents
 
 MAX_RANK = 6
 MAX_ELEMENTS = 1 << 26  # far beyond any microcontroller; keeps a damaged shape from asking for gigabytes
@@ -28,7 +29,7 @@ def read(path: Path) -> Graph:
     damaged, or uses something that the compiler does not know.
     """
     try:
-        data = path.read_bytes()
+        data = contents(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give the path of a .tflite file") from None
     try:

@@ -103,6 +103,7 @@ def fetch(url: str, path: Path, verify: Callable[[Path], None]) -> None:
 def _transfer(url: str, part: Path) -> None:
     import pooch
     import requests
+    from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
 
     with part.open("ab") as file, _bar(url.rsplit("/", 1)[-1]) as bar:
 
@@ -122,6 +123,10 @@ def _transfer(url: str, part: Path) -> None:
             if begun and error.response.status_code == requests.codes.requested_range_not_satisfiable:
                 return  # there is nothing after what we have; `verify` judges it
             raise InputError(f"{url}: the server says {error.response.status_code} {error.response.reason}") from None
+        except (InvalidSchema, InvalidURL, MissingSchema) as error:
+            raise InputError(
+                f"{url}: no address to fetch from ({type(error).__name__}); give http:// or https://"
+            ) from None
         except (requests.RequestException, OSError) as error:
             why = error.strerror or type(error).__name__  # a full disk, or what requests met
             raise InputError(

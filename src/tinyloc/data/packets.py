@@ -22,7 +22,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from tinyloc.errors import InputError
-from tinyloc.files import atomic, sha256
+from tinyloc.files import atomic, contents, sha256
 
 WHOLE = ("rssi", "seqno")
 TEXT = ("timestamp", "gateway", "true_room", "activity")
@@ -215,7 +215,7 @@ MAGIC = {
 
 def _open(path: Path) -> _File:
     try:
-        raw = path.read_bytes()
+        raw = contents(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path of the recording") from None
     except OSError as error:

@@ -1,5 +1,6 @@
 """Windows for a device: an .npz with one array a tensor, as the records that the runner takes and gives."""
 
+import io
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import numpy as np
 
 from tinyloc.aot.graph import Graph, Tensor
 from tinyloc.errors import InputError
-from tinyloc.files import atomic
+from tinyloc.files import atomic, contents
 
 STATE, NEXT = "state/", "next/"
 RESET = "reset"
@@ -52,6 +53,8 @@ def read(path: Path, graph: Graph) -> Windows:
     reset = arrays.pop(RESET, np.zeros(n, bool))
     if reset.shape != (n,):
         raise InputError(f"{path}: {RESET} is {list(reset.shape)}, not [{n}]")
+    if reset.dtype.kind not in "biu":
+        raise InputError(f"{path}: {RESET} is {reset.dtype}; give bool, true where the state is zeroed")
     values = {name: _values(path, known[name], array, n) for name, array in arrays.items()}
     rows = [values[t.name].reshape(n, -1).view(np.uint8) for t in inputs(graph)]
     expected = {t.name: values[t.name] for t in outputs(graph) if t.name in values}
@@ -100,12 +103,15 @@ def quantise(tensor: Tensor, values: np.ndarray) -> np.ndarray:
 
 def _load(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path) as arrays:
+        with np.load(io.BytesIO(contents(path))) as arrays:
             return dict(arrays)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file of windows") from None
-    except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: not an .npz of arrays: {error}; write it with numpy.savez") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read as an .npz of arrays ({error.strerror or error})") from None
+    except (ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        why = "an object in it would run code" if "pickle" in str(error) else str(error)
+        raise InputError(f"{path}: not an .npz of arrays ({why}); write it with numpy.savez") from None
 
 
 def _values(path: Path, tensor: Tensor, array: np.ndarray, n: int) -> np.ndarray:

@@ -17,6 +17,7 @@ import numpy as np
 from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
 
 from tinyloc.errors import InputError
+from tinyloc.files import contents
 
 IDENTIFIER = b"TFL3"
 NO_TENSOR = -1  # an optional operand that is left out
@@ -41,7 +42,7 @@ _UNREADABLE = (struct.error, ValueError, IndexError, KeyError, TypeError, Attrib
 def read(path: Path) -> schema.ModelT:
     """Read a `.tflite` file. Raises InputError: it is missing, not a `.tflite`, cut short or corrupt."""
     try:
-        data = path.read_bytes()
+        data = contents(path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; make it with `tinyloc export`") from None
     return parse(data, str(path))

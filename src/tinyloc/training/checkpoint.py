@@ -7,7 +7,7 @@ from pathlib import Path
 from zipfile import is_zipfile
 
 import torch
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from tinyloc.config import Features, Model
@@ -74,8 +74,30 @@ def packed(content: dict) -> bytes:
 
 
 def load(path: Path) -> Trained:
-    """Read a checkpoint of `save`. Raises InputError: not there, not a checkpoint, of another format."""
+    """Read a checkpoint of `save`.
+
+    Raises InputError: not there, not a checkpoint, of another format, or of another tinyloc whose models differ.
+    """
     content = _read(path)
+    try:
+        trained = _trained(content)
+    except ValidationError as error:  # of a setting that was renamed, or is new
+        raise _foreign(path, error.errors()[0]["msg"]) from None
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, InputError) as error:
+        raise _foreign(path, f"{type(error).__name__}: {error}") from None
+    if not all(values.isfinite().all() for values in trained.model.state_dict().values()):
+        raise InputError(f"{path}: holds weights that are no numbers; train the model again")
+    return trained
+
+
+def _foreign(path: Path, why: str) -> InputError:
+    why = " ".join(why.split())
+    return InputError(
+        f"{path}: not what this tinyloc keeps of a trained model ({why[:120]}); give a model.pt, or train it again"
+    )
+
+
+def _trained(content: dict) -> Trained:
     config = TypeAdapter(Model).validate_python(content["model"])
     model = registry.build(
         config, content["n_ap"], content["n_acc"], content["n_rooms"], seed=0, rooms=content["rooms"]

@@ -5,6 +5,7 @@ holds the weights, the optimiser with Lookahead's slow weights, all random gener
 """
 
 import math
+import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -242,7 +243,12 @@ class _Fit:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return torch.load(path, map_location="cpu", weights_only=True) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError):  # a disk or a hand did that: writing is atomic
+        raise InputError(f"{path}: a damaged checkpoint; remove it, and the training begins anew") from None
 
 
 @contextmanager

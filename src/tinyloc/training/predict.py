@@ -28,7 +28,7 @@ def predict_steps(
     The probability of a room is the marginal of the CRF at the last step where there is one, or else the softmax.
     Raises InputError: no segment is as long as a window.
     """
-    asked = cut(steps, windows.length, windows.test_hop)
+    asked = cut(steps, windows.length, windows.test_hop, steps[0].recording if len(steps) == 1 else "")
     if trained.model.streams and not reset:
         scores = _streamed(trained, steps, asked)
         room, probability = scores.argmax(-1), softmax(scores, -1)

@@ -97,7 +97,7 @@ def input_names(trained: Trained) -> list[str]:
 def twin(trained: Trained, n_steps: int, avoid: frozenset[str], calibration: Calibration | None = None):
     """The TensorFlow twin of a trained network, for windows of `n_steps` where it knows windows.
 
-    calibration: what a Mamba of int8 is evened out on.
+    calibration: of kinds of integers; what a Mamba of int8 is evened out on.
     """
     with native_stderr():  # TensorFlow takes seconds to import, and talks; only what converts needs it
         from tinyloc.export.twin_mamba import TwinMamba, TwinMambaWindow
@@ -110,4 +110,4 @@ def twin(trained: Trained, n_steps: int, avoid: frozenset[str], calibration: Cal
         if trained.model.streams:
             return TwinMamba(trained.model, columns, avoid, reaches)
         return TwinMambaWindow(trained.model, columns, n_steps, avoid, reaches)
-    return TwinMDCSA(trained.model, n_steps, avoid)
+    return TwinMDCSA(trained.model, n_steps, avoid, integers=calibration is not None)

@@ -33,13 +33,18 @@ _AXIS, _STRIDE = 5, 6  # bytes of the header of a table: axis (and width of an i
 
 
 def layers(model: schema.ModelT) -> dict[int, Layer]:
-    """Weights of the operators of an int8 model whose channels are the first axis, by tensor index."""
+    """Weights of the operators of an int8 model whose channels are the first axis, by tensor index.
+
+    Without those of one scale for all channels: they are no trained weights (`scheme.is_whole`) and have no marks to
+    spare.
+    """
     found = {}
     for operator in graph(model).operators:
         if WEIGHT_AXIS.get(operator_name(model, operator)) == 0:
             tensor = graph(model).tensors[operator.inputs[1]]
-            integers = constant(model, tensor)
-            found[int(operator.inputs[1])] = Layer(integers.reshape(len(integers), -1), tensor.quantization.scale)
+            integers, scales = constant(model, tensor), tensor.quantization.scale
+            if len(scales) == len(integers):
+                found[int(operator.inputs[1])] = Layer(integers.reshape(len(integers), -1), scales)
     return found
 
 

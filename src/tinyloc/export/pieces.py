@@ -8,9 +8,10 @@
 - The pieces are many: P = n_ap (bins + 1) columns, which every tap of every convolution would read again. So where
   they are more than the network is wide, a second layer makes them the d columns of the embedding, once.
 
-What is left of the embedding is a diagonal and an offset, because the columns are brought to [0, 1]: they share a
-ruler with the accelerometer's, whose range is that. The ends are known without data: each gateway's share is piecewise
-linear in its level, so that it is largest and least where a piece ends.
+In integers these columns share a ruler with the accelerometer's, whose range is [0, 1]. So they are brought to it, and
+a diagonal and an offset are what is left of the embedding. Their ends are known without data: each gateway's share is
+piecewise linear in its level, so that it is largest and least where a piece ends. (As float they stay as they are: a
+diagonal of wide columns would leave the other weights few marks where all have one scale, as in `weight_only`.)
 """
 
 import numpy as np
@@ -23,21 +24,21 @@ _SIX = 6.0  # where RELU6 ends
 
 
 class Pieces:
-    """`columns(rssi)` [1, T, n_ap] -> [1, T, n] within [0, 1]; the embedding without its bias is columns @ `weight`
-    [n, d] + `offset` [d]."""
+    """`columns(rssi)` [1, T, n_ap] -> [1, T, n]; the embedding without its bias is columns @ `weight` [n, d] + `offset`
+    [d]."""
 
-    def __init__(self, embed: np.ndarray, bins: int) -> None:
-        """embed: [n_ap (bins + 1), d], the weights of the embedding of pieces."""
+    def __init__(self, embed: np.ndarray, bins: int, within_unit: bool) -> None:
+        """embed: [n_ap (bins + 1), d], the weights of the embedding of pieces. within_unit: bring columns to [0, 1]."""
         self.n_ap = len(embed) // (bins + 1)
         cut, start = _cut(self.n_ap, bins)
         self._cut, self._start = constant(_SIX * cut), constant(_SIX * start)
-        if len(embed) > embed.shape[1]:
-            join, low, high = embed, *_ends(embed, self.n_ap, bins)
+        many = len(embed) > embed.shape[1]
+        join = embed if many else np.eye(len(embed))
+        low, width = np.zeros(join.shape[1]), np.ones(join.shape[1])
+        if many and within_unit:
+            low, high = _ends(embed, self.n_ap, bins)
             width = np.where(high > low, high - low, 1.0)
-            self.weight, self.offset = np.diag(width), low
-        else:
-            join, low, width = np.eye(len(embed)), np.zeros(len(embed)), np.ones(len(embed))
-            self.weight, self.offset = embed, np.zeros(embed.shape[1])
+        self.weight, self.offset = np.diag(width) if many else embed, low if many else np.zeros(embed.shape[1])
         self._join, self._join_bias = constant(join / width / _SIX), constant(-low / width)
 
     def columns(self, rssi: tf.Tensor) -> tf.Tensor:

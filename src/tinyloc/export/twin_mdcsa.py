@@ -48,14 +48,15 @@ class TwinMDCSA(tf.Module):
     """`run(rssi [1, T, n_ap], acc [1, T, n_acc])` -> scores [1, T, n_rooms], for a fixed T; of one modality alone, if
     the model sees no other."""
 
-    def __init__(self, model: MDCSA, n_steps: int, avoid: Avoid = frozenset()):
-        """Take the weights of `model`, for windows of `n_steps`. avoid: see `weights`."""
+    def __init__(self, model: MDCSA, n_steps: int, avoid: Avoid = frozenset(), integers: bool = True):
+        """Take the weights of `model`, for windows of `n_steps`. avoid: see `weights`. integers: the graph is to be
+        quantised, see `pieces`."""
         super().__init__()
         self.avoid = avoid
         self.inputs = model.modalities
         self.n_steps, self.d, self.n_blocks = n_steps, model.norm.normalized_shape[0], len(model.blocks)
         self.pieces: Pieces | None = None
-        columns = self._take_embeddings(model)
+        columns = self._take_embeddings(model, integers)
         self._take_embedding()
         self._take_query_key(model)
         self._take_gates(model)
@@ -64,7 +65,7 @@ class TwinMDCSA(tf.Module):
         self.run = tf.function(self._run, input_signature=signature, autograph=False)
 
     # ── weights ──────────────────────────────────────────────────────────────────────────────────
-    def _take_embeddings(self, model: MDCSA) -> dict[str, int]:
+    def _take_embeddings(self, model: MDCSA, integers: bool) -> dict[str, int]:
         """Of every modality the matrix that embeds it, weight [n, d], and bias with position code [T, d]; and how many
         columns the model is given of it."""
         code, given, found = sinusoidal_code(self.n_steps, self.d).double().numpy(), {}, {}
@@ -73,7 +74,7 @@ class TwinMDCSA(tf.Module):
             weight, bias = (embedding.scale * values for values in dense(embedding.dense))
             given[name] = len(weight)
             if name == "rssi" and model.rssi_bins:
-                self.pieces = Pieces(weight, model.rssi_bins)
+                self.pieces = Pieces(weight, model.rssi_bins, within_unit=integers)
                 weight, bias, given[name] = self.pieces.weight, bias + self.pieces.offset, self.pieces.n_ap
             found[name] = weight, bias + code
         self.embeddings = dict(sorted(found.items(), key=lambda item: len(item[1][0]), reverse=True))

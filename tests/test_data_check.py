@@ -82,7 +82,7 @@ def test_the_plan_for_a_folder_of_two_people(folder):
     plan = "\n".join(check.plan(found))
     for words in ("No activity", "No seqno", "No accelerometer", "Features: 3 of RSSI.", "2 folds (ann, bob)"):
         assert words in plan
-    assert f"{3 * 240} steps in 3 segments" in plan and f"Windows of 20 steps: {3 * 221}" in plan
+    assert f"{3 * 240} steps, segments: 3" in plan and f"Windows of 20 steps: {3 * 221}" in plan
     assert "Warning" not in plan and "activity" not in shown(found)
 
 

@@ -325,7 +325,7 @@ def run(
     config: ConfigOption = "quick",
     dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Stage form: a data set.")] = None,
     model: Annotated[str | None, typer.Option("--model", "-m", help="Stage form: a model.")] = None,
-    kind: Annotated[str | None, typer.Option("--kind", "-k", help="Stage form: float32 or int8.")] = None,
+    kind: Annotated[str | None, typer.Option("--kind", "-k", help="Stage form: a kind of the export, as int8.")] = None,
     seed: SeedOption = 0,
     root: RootOption = None,
     workers: WorkersOption = None,

@@ -298,12 +298,12 @@ def plan(check: Check) -> list[str]:
     )
     lines = [f"No {key}: {WITHOUT[key]}." for key in check.missing]
     lines += [
-        f"Bins of {bin_s:g} s: {sum(map(len, check.steps))} steps in {sum(map(len, segments))} segments; a pause of "
+        f"Bins of {bin_s:g} s: {sum(map(len, check.steps))} steps, segments: {sum(map(len, segments))}; a pause of "
         f"more than {check.features.max_gap_s:g} s ends a segment.",
         f"Features: {len(check.dataset.gateways)} of RSSI"
         + (f" and 6 of {check.n_samples} accelerometer samples a packet." if check.n_samples else "."),
         f"Windows of {length} steps: {windows}, a new one every step"
-        + (f"; {short} segments are too short for one." if short else "."),
+        + (f"; segments that are too short for one: {short}." if short else "."),
         f"Protocol {protocol}.",
     ]
     return lines + [f"Warning: {warning}." for warning in check.warnings]

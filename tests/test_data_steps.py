@@ -92,13 +92,6 @@ def test_the_room_of_a_step_is_that_of_its_last_packet():
     assert steps_of(table([0, 100, 200, 900], room=["attic", "attic", "attic", "hall"])).room.tolist() == [2]
 
 
-def test_silence_lies_below_every_level():
-    packets = table([0, 100]).assign(rssi=[-70, -104])
-    assert steps_of(packets, silent_dbm=-105).rssi.min() == -105
-    with pytest.raises(InputError, match=r"heard -104 dBm at 20.*features\.silent_dbm -104 stands for silence; lower"):
-        steps_of(packets, silent_dbm=-104)
-
-
 def test_a_packet_heard_twice_counts_once_in_the_acceleration():
     packets = table(
         [0, 10, 500], seqno=[1, 1, 2], gateway=["east", "west", "east"], acceleration=[[0] * 15, [0] * 15, [1] * 15]

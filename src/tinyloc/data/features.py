@@ -21,7 +21,6 @@ import pandas as pd
 
 from tinyloc.config import Features
 from tinyloc.data.packets import Dataset, Recording, acceleration, samples
-from tinyloc.errors import InputError
 
 ACC_NAMES = ("mean_x", "mean_y", "mean_z", "std_x", "std_y", "std_z")
 
@@ -64,7 +63,6 @@ def steps(recording: Recording, dataset: Dataset, features: Features, kept: np.n
     kept: mask [P] of the rows that arrived, to ask what a loss of the others would do. Bins, segments and rooms stay
     those of the whole recording, so that the same steps are there whatever was lost; before the first packet that
     arrived, acceleration is 0.
-    Raises InputError: a packet is no stronger than what `silent_dbm` writes for silence.
     """
     packets = recording.packets
     time = packets["timestamp"].to_numpy("datetime64[us]").astype(np.int64)
@@ -75,7 +73,6 @@ def steps(recording: Recording, dataset: Dataset, features: Features, kept: np.n
         packets, step = packets[kept], step[kept]
     gateway = pd.Index(dataset.gateways).get_indexer(packets["gateway"])
     rssi, heard = _rssi(packets["rssi"].to_numpy(), gateway, step, (len(start), len(dataset.gateways)))
-    _require_silence_below(recording.name, packets, features.silent_dbm)
     return Steps(
         recording=recording.name,
         participant=recording.participant,
@@ -88,17 +85,6 @@ def steps(recording: Recording, dataset: Dataset, features: Features, kept: np.n
         step=np.arange(len(start)),
         time=start.astype("datetime64[us]"),
     )
-
-
-def _require_silence_below(recording: str, packets: pd.DataFrame, silent_dbm: float) -> None:
-    """Models take the lowest level of a gateway for its silence."""
-    levels = packets["rssi"].to_numpy()
-    if len(levels) and levels.min() <= silent_dbm:
-        weakest = packets.iloc[int(levels.argmin())]
-        raise InputError(
-            f"{recording}: gateway {weakest['gateway']} heard {weakest['rssi']} dBm at {weakest['timestamp']}, but "
-            f"features.silent_dbm {silent_dbm:g} stands for silence; lower it"
-        )
 
 
 def _bins(time: np.ndarray, width: int, gap: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

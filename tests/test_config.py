@@ -64,6 +64,7 @@ def test_the_configuration_that_the_others_are_made_from(path):
         ("datasets.a/b", {"kind": "house"}, "datasets.a/b: 'a/b' is no name for a folder"),
         ("models.forest", {"family": "forset"}, "models.forest.family: 'forset' is unknown; did you mean 'forest'?"),
         ("models.forest", {"trees": 3}, "models.forest.family: missing"),
+        ("models.wide", {"family": "mdcsa", "d": 10**7}, "models.wide.d: Input should be less than or equal to 4096"),
         ("models.student.distillation.teacher", ["teacher", "teacher"], "'teacher' stands there twice"),
         ("models.both", {"family": "ensemble", "members": ["teacher"], "member_seeds": [1, 1]}, "1 stands there twice"),
         ("models.teacher.training.learning_rate", float("inf"), "models.teacher.training.learning_rate: "),

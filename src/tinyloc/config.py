@@ -23,6 +23,7 @@ from tinyloc.files import shipped
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+Width = Annotated[int, Field(ge=1, le=4096)]  # of a layer; 16 times the study's, or it is a typing error
 LARGEST_SEED = 2**32 - 1  # that every generator of the libraries takes
 Seed = Annotated[int, Field(strict=True, ge=0, le=LARGEST_SEED)]
 
@@ -315,7 +316,7 @@ Decision = Literal["viterbi", "marginal"]
 
 class MdcsaModel(Neural):
     family: Literal["mdcsa"]
-    d: PositiveInt = 256
+    d: Width = 256
     kernels: list[PositiveInt] = Field([1, 4, 7], min_length=1)
     dropout: Fraction = 0.15
     modalities: list[Modality] = Field(
@@ -342,7 +343,7 @@ class MdcsaModel(Neural):
 
 class MambaModel(CausalNeural):
     family: Literal["mamba"]
-    d: PositiveInt = 16
+    d: Width = 16
     n_state: PositiveInt = 8
     d_conv: PositiveInt = 4
     expand: PositiveInt = 2
@@ -356,7 +357,7 @@ class MambaModel(CausalNeural):
 
 class MlpModel(CausalNeural):
     family: Literal["mlp"]
-    hidden: PositiveInt = 16
+    hidden: Width = 16
     context: PositiveInt = Field(20, description="how many steps it sees, the present one included")
     layers: PositiveInt = 1
     dropout: Fraction = 0.0
@@ -364,7 +365,7 @@ class MlpModel(CausalNeural):
 
 class CnnModel(CausalNeural):
     family: Literal["cnn"]
-    channels: PositiveInt = 16
+    channels: Width = 16
     kernel: PositiveInt = 4
     layers: PositiveInt = Field(3, description="their taps lie 1, 2, 4, … steps apart")
     dropout: Fraction = 0.0
@@ -372,14 +373,14 @@ class CnnModel(CausalNeural):
 
 class GruModel(CausalNeural):
     family: Literal["gru"]
-    hidden: PositiveInt = 24
+    hidden: Width = 24
     layers: PositiveInt = 1
     dropout: Fraction = 0.0
 
 
 class LstmModel(CausalNeural):
     family: Literal["lstm"]
-    hidden: PositiveInt = 20
+    hidden: Width = 20
     layers: PositiveInt = 1
     dropout: Fraction = 0.0
 

@@ -559,7 +559,7 @@ class Config(Strict):
                 family = self.models[export.model].family
                 raise ValueError(f"exports.{i}.model: {export.model!r} is of family {family}; mdcsa and mamba export")
             if "int8-aware" in export.kinds and not isinstance(self.models[export.model], MdcsaModel):
-                raise ValueError(f"exports.{i}.kinds: int8-aware is for mdcsa alone; {export.model!r} is of family mamba")
+                raise ValueError(f"exports.{i}.kinds: int8-aware is for mdcsa alone; {export.model!r} is a mamba")
         exported = {(e.model, kind) for e in self.exports for kind in e.kinds}
         for i, device in enumerate(self.devices):
             if (device.model, device.kind) not in exported:

@@ -39,7 +39,7 @@ LOAD = ("cycles", "Cortex-M7", "load")
 @pytest.mark.parametrize(
     ("keys", "to", "said"),
     [
-        ((*LOAD, "source"), None, r"cycles\.Cortex-M7\.load\.source: Field required"),
+        ((*LOAD, "source"), None, r"cycles\.Cortex-M7\.load\.source: missing; a value"),
         ((*LOAD, "source"), [], r"cycles\.Cortex-M7\.load\.source: .*at least 1"),
         ((*LOAD, "source"), ["somebody, somewhere"], r"cycles\.Cortex-M7\.load\.source\.0: .*pattern"),
         ((*LOAD, "where"), "", r"cycles\.Cortex-M7\.load\.where: .*at least 1"),
@@ -57,7 +57,7 @@ LOAD = ("cycles", "Cortex-M7", "load")
         (("cycles", "Cortex-M7", "block_words"), None, r"cycles: Cortex-M7: give both block and block_words"),
         (("air", "pause", "unit"), "ms", r"air\.pause\.unit: .*'us' .*'ms'"),
         (("air", "puase"), 1, r"air\.puase: no such key; did you mean 'pause'"),
-        (("choices", "axis", "assumption"), None, r"choices\.axis\.assumption: Field required"),
+        (("choices", "axis", "assumption"), None, r"choices\.axis\.assumption: missing; a value"),
         (("choices", "axis", "source"), ["bluetooth2023core"], r"choices\.axis\.source: no such key"),
     ],
     ids=lambda part: "-".join(map(str, part)) if isinstance(part, tuple) else None,

@@ -38,7 +38,7 @@ CONFIG = Config.model_validate(
 def test_a_student_is_compared_with_the_one_that_is_alike_but_for_its_teacher():
     assert ablation.pairs(CONFIG) == {"taught": "plain", "by-two": "plain"}
     shipped = ablation.pairs(profile("ablation"))
-    assert len(shipped) == 11 and all(name.split("-")[0] == plain for name, plain in shipped.items())
+    assert len(shipped) == 13 and all(name.split("-")[0] == plain for name, plain in shipped.items())
 
 
 @pytest.fixture

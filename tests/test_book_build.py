@@ -97,7 +97,7 @@ def test_failed_stage_fails_again_though_the_last_book_is_there(project: Project
         run = project.make()
         assert run.returncode != 0
         line = said_last(run.stdout)
-        assert line.startswith("build/tiny/logs/train-house-neighbours-seed0.log: ValueError: ")
+        assert line.startswith("build/tiny/logs/train-house-neighbours-seed0.log: tinyloc: neighbours: k 7000, but ")
 
 
 def test_broken_reference_fails_every_time_and_keeps_the_last_good_book(project: Project) -> None:

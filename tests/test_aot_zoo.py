@@ -115,6 +115,7 @@ def test_every_operator_is_the_same_on_every_board(positive, tmp_path):
         assert found.outputs.tobytes() == wanted.outputs.tobytes(), board
 
 
+@pytest.mark.slow
 def test_damaged_files_are_refused_and_nothing_worse(tmp_path):
     """Some hundred files of the harness that ran for ten minutes of a processor; see tflite_fuzzer."""
     harness = Path(__file__).parent / "tflite_fuzzer.py"

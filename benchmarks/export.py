@@ -45,7 +45,7 @@ def rows() -> Iterator[dict]:
     """One row a model and kind; without sizes where its runtime refuses it, with the operator it names."""
     rng = np.random.default_rng(0)
     for name, config in MODELS.items():
-        one = trained(config)
+        one = initial(config)
         streams = one.model.streams
         seen, test = (inputs(rng, 4, 60) if streams else inputs(rng, 60, N_STEPS) for _ in range(2))
         for kind in kinds.AVOID:
@@ -67,7 +67,7 @@ def _row(name: str, kind: ExportKind, found: dict) -> dict:
     return {"model": f"{name} {kind}", **row, "ratio": ratio, "at least": 1.0 if limits else None}
 
 
-def trained(config: Model, by: float = 0.2, with_acc: bool = True) -> Trained:
+def initial(config: Model, by: float = 0.2, with_acc: bool = True) -> Trained:
     """A network of seeded weights, moved at random by about `by`; with or without accelerometer columns."""
     n_acc = N_ACC if with_acc else 0
     model = registry.build(config, N_AP, n_acc, N_ROOMS, seed=0).eval()

@@ -100,6 +100,6 @@ def test_networks_of_other_widths_modalities_and_layers_export_in_every_kind(ben
     """Some of what `python -m benchmarks matrix` goes through."""
     from benchmarks import matrix
 
-    rows = [*matrix.rows([(name, matrix.models()[name])])]
+    rows = [*matrix.rows(name, matrix.models()[name])]
     assert [row["problem"] for row in rows] == [None] * len(matrix.KINDS)
     assert all(row["arena"] for row in rows if "float16" not in row["model"])

@@ -1,8 +1,8 @@
 """Every MDCSA and Mamba of the project in every kind of export: converted, run in TFLite Micro, compared with PyTorch.
 
 Widths 8 to 256 and 8 to 64, one or two modalities and layers, RSSI as it is and in pieces, Mamba step by step and by
-windows. Each is first taught to tell seven rooms apart by their own levels and postures: rooms that an untrained network
-prefers by nothing but chance are nearly ties, and rounding decides among them whether an export is sound or not.
+windows. Each is first taught to tell seven rooms apart by their own levels and postures: rooms that an untrained
+network prefers by nothing but chance are nearly ties, among which rounding decides.
 
 It takes long, so it runs when it is named alone, and rows that are there, of the same code, are not measured again.
 Some are among the slow tests.
@@ -77,12 +77,13 @@ def taught(config: Model, with_acc: bool) -> tuple[Trained, float]:
     """A network that tells the rooms apart, and how often it is right at the last step of windows it has not seen."""
     one = initial(config, by=0, with_acc=with_acc)
     train, validation = (toy_windows(n, N_STEPS, seed, with_acc) for n, seed in ((N_TAUGHT, 1), (N_TAUGHT // 4, 2)))
-    training = TRAINING.model_copy(update={"epochs": max(12, 320 // config.d)})  # narrow ones learn slowly, and cost little
+    epochs = max(12, 320 // config.d)  # narrow ones learn slowly, and cost little
+    training = TRAINING.model_copy(update={"epochs": epochs})
     return one, max(epoch.validation_accuracy for epoch in fit(one.model, train, validation, training, seed=0))
 
 
 def toy_windows(n: int, length: int, seed: int, with_acc: bool = True) -> Windows:
-    """Windows of somebody who changes rooms after 4 to 15 steps; each room has its levels and its posture, with noise."""
+    """Windows of somebody who changes rooms after 4 to 15 steps; each has its levels and its posture, with noise."""
     worlds, rng = np.random.default_rng(0), np.random.default_rng(seed)
     level, posture = worlds.uniform(0.1, 0.9, (N_ROOMS, N_AP)), worlds.uniform(0.1, 0.9, (N_ROOMS, N_ACC))
     room = np.stack([_walk(rng, length) for _ in range(n)])

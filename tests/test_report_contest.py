@@ -13,6 +13,7 @@ from tinyloc.errors import InputError
 from tinyloc.evaluation.paired import holm, verdict
 from tinyloc.files import REPOSITORY
 from tinyloc.report import contest, reference, roles
+from tinyloc.report.numbers import points
 
 RIVALS = ["forest", "hmm"]
 RIGHT = {
@@ -26,13 +27,18 @@ RIGHT = {
 
 
 @pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """A teacher far above two rivals in the north, and level with one of them in the south."""
-    monkeypatch.setattr(contest, "shipped", lambda folder: tmp_path / folder)
     monkeypatch.setitem(report_tree.HOUSE, "living", tuple(f"living-{number}" for number in range(8)))
     folders = [report_tree.write_result(tmp_path, *names, right) for names, right in RIGHT.items()]
     for folder in folders:
         (folder / "config.json").write_text(json.dumps({"provenance": {"commit": "abc"}}))
+    return folders
+
+
+@pytest.fixture
+def kept(folders: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(contest, "shipped", lambda folder: tmp_path / folder)
     path = tmp_path / "reference" / "contests" / "toy.json"
     contest.write(folders, ["teacher"], RIVALS, path)
     return path
@@ -79,6 +85,32 @@ def test_what_is_not_there_is_said_in_one_line(kept: Path, tmp_path: Path) -> No
         contest.read("toy")
     with pytest.raises(InputError, match="no results of teacher beside any of forest"):
         contest.write([], ["teacher"], ["forest"], tmp_path / "x.json")
+
+
+def test_draws_of_a_data_set_are_one_question_and_each_is_said_beside_it(folders: list[Path], kept: Path) -> None:
+    found = contest.write(folders, ["teacher"], RIVALS, kept, together={"north": ["north", "south"]})
+    assert found.tests["dataset"].unique().tolist() == ["north"] and len(found.tests) == len(RIVALS)
+    assert found.tests["n_units"].unique().tolist() == [16]
+    draws = found.draws.set_index(["draw", "against"])["difference"]
+    assert draws["north", "forest"] > 0.2 and draws["south", "hmm"] == 0
+    assert (found.draws["dataset"] == "north").all()
+    for against, row in found.tests.set_index("against").iterrows():
+        assert row["difference"] == pytest.approx(draws.xs(against, level="against").mean())
+    pd.testing.assert_frame_equal(contest.read("toy").draws, found.draws, check_dtype=False)
+    said = contest.in_words(found)
+    best = points(min(draws["north"]))
+    assert (
+        f"Draw by draw, untested: ahead of every rival in 1 of 2; of the best one by north 0.0 to {best} points."
+        in said
+    )
+
+
+def test_data_sets_that_differ_in_their_seed_alone_are_draws() -> None:
+    settings = config.profile("draws")
+    drawn = contest.drawn(settings)
+    assert list(drawn) == ["house-a", "house-b", "house-c", "house-d"]
+    assert sorted(name for names in drawn.values() for name in names) == sorted(settings.datasets)
+    assert contest.drawn(config.profile("houses")) == {}
 
 
 # ── what is committed ────────────────────────────────────────────────────────────────────────────

@@ -471,7 +471,10 @@ def reference(
         from tinyloc.report import contest as contests
         from tinyloc.report import roles
 
-        found = contests.write(folders, contests.contestants(study.config), roles.rivals(study.config), contest)
+        asked = study.config
+        found = contests.write(
+            folders, contests.contestants(asked), roles.rivals(asked), contest, contests.drawn(asked)
+        )
         typer.echo(contests.in_words(found))
     if write or contest:
         return

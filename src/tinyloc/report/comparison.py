@@ -72,6 +72,7 @@ def pairs(
     folders: Iterable[Path],
     entry: str | None = None,
     together: Mapping[str, Sequence[str]] | None = None,
+    apart: bool = True,
     one_family: bool = False,
 ) -> pd.DataFrame:
     """Every pair of entries on every data set, tested: a row each with the columns PAIRS.
@@ -86,7 +87,8 @@ def pairs(
     Raises InputError: two entries were not scored on the same units and seeds.
     """
     by_key = {key: units_of(seeds) for key, seeds in group(folders).items()}
-    questions = {dataset: (dataset,) for dataset in dict.fromkeys(d for d, _ in by_key)} | dict(together or {})
+    alone = dict.fromkeys(d for d, _ in by_key) if apart else ()
+    questions = {dataset: (dataset,) for dataset in alone} | dict(together or {})
     tables = [_tested(name, by_key, datasets, entry) for name, datasets in questions.items()]
     found = [table for table in tables if len(table)]
     if not found:

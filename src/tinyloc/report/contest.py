@@ -3,10 +3,14 @@
 References keep scores and no predictions, so whoever reads them cannot pair two entries row by row. The tests are
 therefore made where the predictions are, and kept: `reference/contests/<profile>.json`. A claim about all data sets is
 one family: Holm's correction is for all tests of an entry.
+
+Data sets that differ in their `seed` alone are draws of one, and one question: the mean over them, whose recordings are
+resampled within each (`comparison.pairs`). How far the draws lie apart is kept beside it.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -20,15 +24,20 @@ from tinyloc.report.numbers import points
 from tinyloc.report.trust import equals
 
 FORMAT = 1
+DRAWS = ["dataset", "draw", "entry", "against", "difference"]
 
 
 @dataclass(frozen=True)
 class Contest:
-    """tests: as `comparison.pairs` gives it, all pairs of an entry one family. seeds: of every entry."""
+    """tests: as `comparison.pairs` gives it, all pairs of an entry one family. seeds: of every entry.
+
+    draws: where a data set was drawn more than once, the difference in each draw, untested: the columns DRAWS.
+    """
 
     tests: pd.DataFrame
     seeds: tuple[int, ...]
     commits: tuple[str, ...]
+    draws: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=DRAWS))
 
 
 def contestants(config: Config) -> list[str]:
@@ -38,25 +47,57 @@ def contestants(config: Config) -> list[str]:
     return [teacher, *ensembles]
 
 
-def write(folders: Iterable[Path], entries: Sequence[str], rivals: Sequence[str], path: Path) -> Contest:
+def drawn(config: Config) -> dict[str, list[str]]:
+    """Data sets that are the same but for their seed, under the name of the first: none that was drawn only once."""
+    alike = defaultdict(list)
+    for name, data in config.datasets.items():
+        alike[data.model_dump_json(exclude={"seed"})].append(name)
+    return {names[0]: names for names in alike.values() if len(names) > 1}
+
+
+def write(
+    folders: Iterable[Path],
+    entries: Sequence[str],
+    rivals: Sequence[str],
+    path: Path,
+    together: Mapping[str, Sequence[str]] | None = None,
+) -> Contest:
     """Test each of `entries` against all `rivals` wherever there are results of both, and keep it.
 
+    together: draws of one data set, as `drawn` gives them; then these are what is asked, and nothing else.
     Raises InputError: a pair was not scored on the same units and seeds, or nothing can be paired.
     """
     folders = list(folders)
-    tests = []
+    tests, draws = [], []
     for entry in entries:
         asked = [folder for folder in folders if results.Key.of(folder).entry in {entry, *rivals}]
-        tests.append(comparison.pairs(asked, entry=entry, one_family=True))
+        tests.append(comparison.pairs(asked, entry=entry, together=together, apart=not together, one_family=True))
+        if together:
+            draws.append(_draw_by_draw(comparison.pairs(asked, entry=entry), together))
     table = pd.concat(tests, ignore_index=True)
     if table.empty:
         raise InputError(f"no results of {', '.join(entries)} beside any of {', '.join(rivals)}; compute them first")
     used = [folder for folder in folders if results.Key.of(folder).entry in {*entries, *rivals}]
     commits = {read_json(folder / "config.json")["provenance"]["commit"] for folder in used}
-    found = Contest(table, tuple(sorted({results.Key.of(folder).seed for folder in used})), tuple(sorted(commits)))
-    rows = table.astype(object).where(table.notna(), None).to_dict("records")
-    write_json(path, {"format": FORMAT, "seeds": found.seeds, "commits": found.commits, "tests": rows})
+    seeds = sorted({results.Key.of(folder).seed for folder in used})
+    found = Contest(table, tuple(seeds), tuple(sorted(commits)))
+    kept = {
+        "format": FORMAT,
+        "seeds": found.seeds,
+        "commits": found.commits,
+        "tests": table.astype(object).where(table.notna(), None).to_dict("records"),
+    }
+    if draws:
+        found = replace(found, draws=pd.concat(draws, ignore_index=True))
+        kept["draws"] = found.draws.to_dict("records")
+    write_json(path, kept)
     return found
+
+
+def _draw_by_draw(pairs: pd.DataFrame, together: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    of = {draw: dataset for dataset, draws in together.items() for draw in draws}
+    table = pairs.rename(columns={"dataset": "draw"})
+    return table.assign(dataset=table["draw"].map(of)).dropna(subset="dataset")[DRAWS]
 
 
 def read(profile: str) -> Contest:
@@ -70,12 +111,32 @@ def read(profile: str) -> Contest:
     tests = pd.DataFrame(kept["tests"])
     # of a single unit there is no interval and no test, which JSON has null for
     untested = ["low", "high", "p", "p_equivalent", "p_holm"]
-    return Contest(tests.astype(dict.fromkeys(untested, float)), tuple(kept["seeds"]), tuple(kept["commits"]))
+    draws = pd.DataFrame(kept.get("draws", []), columns=DRAWS)
+    return Contest(tests.astype(dict.fromkeys(untested, float)), tuple(kept["seeds"]), tuple(kept["commits"]), draws)
 
 
 def in_words(contest: Contest) -> str:
-    """Markdown: on how many data sets each entry is better than all its rivals, and every pair of which it is not."""
-    return "\n".join(_said(entry, tests) for entry, tests in contest.tests.groupby("entry", sort=False))
+    """Markdown: on how many data sets each entry is better than all its rivals, every pair of which it is not, and how
+    far the draws of a data set lie apart."""
+    return "\n".join(
+        _said(entry, tests) + _spread(contest.draws[contest.draws["entry"] == entry])
+        for entry, tests in contest.tests.groupby("entry", sort=False)
+    )
+
+
+def _spread(draws: pd.DataFrame) -> str:
+    """Of an entry's draws: in how many it is ahead of all rivals, and by how much of the best one."""
+    if draws.empty:
+        return ""
+    ahead = draws.groupby(["dataset", "draw"], sort=False)["difference"].min()
+    ranges = [
+        f"{dataset} {points(least.min())} to {points(least.max())}"
+        for dataset, least in ahead.groupby(level="dataset", sort=False)
+    ]
+    return (
+        f" Draw by draw, untested: ahead of every rival in {(ahead > 0).sum()} of {len(ahead)}; of the best one by "
+        f"{', '.join(ranges)} points."
+    )
 
 
 def _said(entry: str, tests: pd.DataFrame) -> str:

@@ -269,6 +269,7 @@ def own_packets(tmp_path: Path) -> Path:
     return config
 
 
+@pytest.mark.slow
 def test_own_packets_from_check_to_a_score_from_the_command_line_alone(tmp_path):
     """Files, a configuration, a model, its score: by windows of the length that the model was trained for."""
     config = own_packets(tmp_path)

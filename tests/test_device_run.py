@@ -89,6 +89,7 @@ def test_an_output_that_differs_is_reported(peer):
     assert report["host"]["bit_identical"] is True
 
 
+@pytest.mark.slow
 def test_the_same_model_counts_the_same_in_two_builds(peer, tmp_path):
     first = run_model(*peer("mlp_i8"), BOARD, 32 * 1024, tmp_path / "a")
     second = run_model(*peer("mlp_i8"), BOARD, 64 * 1024, tmp_path / "b")

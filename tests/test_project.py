@@ -231,7 +231,8 @@ def jobs(run: subprocess.CompletedProcess) -> dict[str, int]:
     return {rule: int(count) for rule, count in table}
 
 
-@pytest.mark.parametrize("profile", ["quick", pytest.param("paper", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("profile", ["quick", "paper"])
 def test_stages_are_one_job_each_on_slurm(profile: str) -> None:
     from tinyloc.study import Study
 

@@ -9,6 +9,7 @@ import torch
 from aot_tools import gcc
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from online_chain import OnlineChain
 
 from tinyloc.device import toolchain
 from tinyloc.device.pipeline import NO_ROOM
@@ -35,7 +36,7 @@ ENERGIES = (
 PROPERTY = settings(derandomize=True, deadline=None, max_examples=25)
 
 
-class Device:
+class Device(OnlineChain):
     """The C of one number of rooms and one lag, with energies that a test can set."""
 
     def __init__(self, folder, rooms, lag, quantised):
@@ -47,15 +48,11 @@ class Device:
         sources = [chain / f"tl_{name}.c" for name in ("forward", "marginal", "smooth")]
         sources += [kernels / "tl_math.c", folder / "energies.c"]
         gcc("-O2", "-fPIC", "-shared", f"-I{folder}", f"-I{kernels}", *sources, "-o", folder / "marginal.so")
-        self.library = ctypes.CDLL(str(folder / "marginal.so"))
-        self.rooms, self.lag = rooms, lag
+        super().__init__(folder / "marginal.so", rooms, lag)
 
     def begin(self, start, transition, end):
         odds = {f"odds_{n}": np.exp(v - v.max()) for n, v in (("transition", transition), ("end", end))}
-        for name, values in {"crf_start": start, **odds}.items():
-            place = (ctypes.c_float * values.size).in_dll(self.library, f"chain_{name}")
-            ctypes.memmove(place, values.astype(np.float32).tobytes(), 4 * values.size)
-        self.library.tl_online_begin()
+        self.set({f"chain_{name}": values for name, values in {"crf_start": start, **odds}.items()})
 
     def forward(self, scores):
         """Log of the recursion's numbers at the last step, without the energies of an end."""
@@ -67,16 +64,6 @@ class Device:
             self.library.tl_forward_step(_of(now), _of(seen), _of(after))
             now, after = after, now
         return now
-
-    def push(self, scores):
-        self.library.tl_online_push(scores.tobytes())
-        return self.library.tl_online_room()
-
-    def finish(self):
-        due = np.full(self.lag, 99, np.int32)
-        if self.lag:
-            self.library.tl_online_finish(_of(due))
-        return due.tolist()
 
 
 def _of(values):

@@ -1,13 +1,12 @@
 """The device's fixed-lag Viterbi (firmware/chain/tl_online.c) against `OnlineViterbi`, step by step, ties included."""
 
-import ctypes
-
 import numpy as np
 import pytest
 import tiny_model
 from aot_tools import gcc
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from online_chain import OnlineChain
 
 from tinyloc.device import toolchain
 from tinyloc.device.pipeline import NO_ROOM
@@ -32,7 +31,7 @@ ENERGIES = (
 )
 
 
-class Device:
+class Device(OnlineChain):
     """The C of one number of rooms and one lag."""
 
     def __init__(self, folder, rooms, lag, quantised):
@@ -41,24 +40,10 @@ class Device:
         (folder / "energies.c").write_text(f'#include "chain_config.h"\n{ENERGIES}\n')
         source = shipped("firmware") / "chain" / "tl_online.c"
         gcc("-O2", "-fPIC", "-shared", f"-I{folder}", source, folder / "energies.c", "-o", folder / "online.so")
-        self.library = ctypes.CDLL(str(folder / "online.so"))
-        self.rooms, self.lag = rooms, lag
+        super().__init__(folder / "online.so", rooms, lag)
 
     def begin(self, start, transition, end):
-        for name, values in {"start": start, "transition": transition, "end": end}.items():
-            place = (ctypes.c_float * values.size).in_dll(self.library, f"chain_crf_{name}")
-            ctypes.memmove(place, values.tobytes(), values.nbytes)
-        self.library.tl_online_begin()
-
-    def push(self, scores):
-        self.library.tl_online_push(scores.tobytes())
-        return self.library.tl_online_room()
-
-    def finish(self):
-        due = np.full(self.lag, 99, np.int32)
-        if self.lag:
-            self.library.tl_online_finish(due.ctypes.data_as(ctypes.c_void_p))
-        return due.tolist()
+        self.set({f"chain_crf_{n}": v for n, v in (("start", start), ("transition", transition), ("end", end))})
 
 
 def energies(rng, rooms, coarse):

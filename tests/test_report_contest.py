@@ -126,16 +126,24 @@ def test_every_difference_is_that_of_the_committed_scores(houses: pd.DataFrame) 
         assert row["difference"] == pytest.approx(expected, abs=1e-9)
 
 
-def test_every_verdict_follows_from_its_numbers_and_no_house_or_rival_was_left_out(houses: pd.DataFrame) -> None:
-    settings = config.profile("houses")
-    asked = {
-        (d, e, r) for d in settings.datasets for e in contest.contestants(settings) for r in roles.rivals(settings)
-    }
-    assert asked == {tuple(row) for row in houses[["dataset", "entry", "against"]].to_numpy()}
-    for _, family in houses.groupby("entry"):
+@pytest.mark.parametrize("profile", ["houses", "draws"])
+def test_every_verdict_follows_from_its_numbers_and_no_house_or_rival_was_left_out(profile: str) -> None:
+    settings, tests = config.profile(profile), contest.read(profile).tests
+    datasets = contest.drawn(settings) or settings.datasets
+    asked = {(d, e, r) for d in datasets for e in contest.contestants(settings) for r in roles.rivals(settings)}
+    assert asked == {tuple(row) for row in tests[["dataset", "entry", "against"]].to_numpy()}
+    for _, family in tests.groupby("entry"):
         np.testing.assert_allclose(family["p_holm"], holm(family["p"]))
         decisive = family[["difference", "low", "high", "p_holm", "p_equivalent"]].itertuples(index=False)
         assert family["verdict"].tolist() == [verdict(*row) for row in decisive]
+
+
+def test_a_difference_over_draws_is_their_mean_and_no_draw_was_left_out() -> None:
+    kept, drawn = contest.read("draws"), contest.drawn(config.profile("draws"))
+    for (dataset, entry, against), draws in kept.draws.groupby(["dataset", "entry", "against"]):
+        row = kept.tests.set_index(["dataset", "entry", "against"]).loc[dataset, entry, against]
+        assert row["difference"] == pytest.approx(draws["difference"].mean(), abs=1e-9)
+        assert draws["draw"].tolist() == drawn[dataset]
 
 
 def test_chapter_7_says_it_by_the_rule() -> None:

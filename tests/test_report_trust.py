@@ -222,6 +222,10 @@ def test_disturbances_in_words_and_numbers(fragile):
 def test_every_figure_draws_what_it_is_given_and_says_so_where_that_is_nothing(folders, calibrated, fragile):
     pairs = evidence.pairs(comparison.pairs(folders, entry="good"))
     assert [ax.get_title(loc="left") for ax in pairs.axes] == ["house", "cabin"]
+    tests = comparison.pairs(folders, entry="good").iloc[:1]
+    draws = pd.concat([tests.assign(difference=d) for d in (0.01, 0.03)])
+    (rings,) = [line for line in evidence.pairs(tests, draws).axes[0].get_lines() if len(line.get_xdata()) == 2][1:]
+    assert list(rings.get_xdata()) == [1.0, 3.0]
     waits = results.delays(folders)
     curves = evidence.delays(waits, 1.0).axes[0].get_lines()
     last = {line.get_label(): line.get_ydata()[-1] for line in curves if not line.get_label().startswith("_")}

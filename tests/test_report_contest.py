@@ -113,6 +113,14 @@ def test_data_sets_that_differ_in_their_seed_alone_are_draws() -> None:
     assert contest.drawn(config.profile("houses")) == {}
 
 
+def test_the_draws_are_asked_with_the_recipe_of_the_houses() -> None:
+    draws, houses = config.profile("draws"), config.profile("houses")
+    assert draws.windows == houses.windows and draws.features == houses.features and draws.seeds == houses.seeds
+    assert draws.models == {name: model for name, model in houses.models.items() if name in draws.models}
+    assert {*houses.models} - {*draws.models} == {"mamba"}  # no rival
+    assert not {data.seed for data in draws.datasets.values()} & {data.seed for data in houses.datasets.values()}
+
+
 # ── what is committed ────────────────────────────────────────────────────────────────────────────
 @pytest.fixture(scope="module")
 def houses() -> pd.DataFrame:

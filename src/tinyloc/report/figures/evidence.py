@@ -21,10 +21,10 @@ ENDS_S = (5.0, 20.0, 50.0)  # seconds after a change at which intervals are draw
 
 
 @styled
-def pairs(tests: pd.DataFrame) -> Figure:
+def pairs(tests: pd.DataFrame, draws: pd.DataFrame | None = None) -> Figure:
     """Differences of macro F1 in points with 95 % intervals; marker and colour say the verdict, the band is ±MARGIN.
 
-    tests: as `comparison.pairs` gives it.
+    tests: as `comparison.pairs` gives it. draws: of which a difference is the mean, as in `contest.Contest`: small rings.
     """
     datasets = tests["dataset"].unique()
     heights = [1.0 + ROW * (tests["dataset"] == d).sum() for d in datasets]
@@ -37,6 +37,9 @@ def pairs(tests: pd.DataFrame) -> Figure:
         for at, row in part.iterrows():
             ax.hlines(at, 100 * row["low"], 100 * row["high"], color=INK[row["verdict"]], lw=2)
             ax.plot(100 * row["difference"], at, SHAPE[row["verdict"]], color=INK[row["verdict"]], ms=6)
+            if draws is not None:
+                same = (draws[["dataset", "entry", "against"]] == row[["dataset", "entry", "against"]]).all(axis=1)
+                ax.plot(100 * draws.loc[same, "difference"], [at + 0.25] * same.sum(), "o", mfc="none", mec=GREY, ms=4)
         ax.set_yticks(part.index, [f"{row['entry']} − {row['against']}" for _, row in part.iterrows()])
         ax.set(ylim=(len(part) - 0.4, -0.6), xlabel="difference in macro F1 (points)", title=dataset)
     used = [name for name in INK if (tests["verdict"] == name).any()]
@@ -46,7 +49,9 @@ def pairs(tests: pd.DataFrame) -> Figure:
         )[0]
         for name in used
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(used))
+    if draws is not None:
+        handles += axes[0, 0].plot([], [], "o", mfc="none", mec=GREY, ms=4, label="one draw")
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure
 
 

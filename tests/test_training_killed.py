@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,8 @@ def test_ctrl_c_leaves_one_line_and_a_checkpoint_to_go_on_from(study):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # whoever runs the tests in the background of a shell hands down that SIGINT is ignored
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     while run.poll() is None and not list((study / "stopped").rglob("training.pt")):
         time.sleep(0.01)

@@ -105,6 +105,13 @@ def test_draws_of_a_data_set_are_one_question_and_each_is_said_beside_it(folders
     )
 
 
+def test_a_draw_without_a_result_is_named_and_nothing_is_kept(folders: list[Path], tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    with pytest.raises(InputError, match=r"^south: no results of 'hmm' there, but every draw is asked"):
+        contest.write(folders[:-1], ["teacher"], RIVALS, path, together={"north": ["north", "south"]})
+    assert not path.exists()
+
+
 def test_data_sets_that_differ_in_their_seed_alone_are_draws() -> None:
     settings = config.profile("draws")
     drawn = contest.drawn(settings)

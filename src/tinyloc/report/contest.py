@@ -65,9 +65,10 @@ def write(
     """Test each of `entries` against all `rivals` wherever there are results of both, and keep it.
 
     together: draws of one data set, as `drawn` gives them; then these are what is asked, and nothing else.
-    Raises InputError: a pair was not scored on the same units and seeds, or nothing can be paired.
+    Raises InputError: a pair was not scored on the same units and seeds, a draw lacks a result, or nothing pairs.
     """
     folders = list(folders)
+    _require_every_draw(folders, [*entries, *rivals], together or {})
     tests, draws = [], []
     for entry in entries:
         asked = [folder for folder in folders if results.Key.of(folder).entry in {entry, *rivals}]
@@ -92,6 +93,14 @@ def write(
         kept["draws"] = found.draws.to_dict("records")
     write_json(path, kept)
     return found
+
+
+def _require_every_draw(folders: Iterable[Path], entries: Sequence[str], together: Mapping[str, Sequence[str]]) -> None:
+    """A mean over some of the draws would not be what is asked."""
+    there = {(key.dataset, key.entry) for key in map(results.Key.of, folders)}
+    for draw, entry in ((draw, entry) for draws in together.values() for draw in draws for entry in entries):
+        if (draw, entry) not in there:
+            raise InputError(f"{draw}: no results of {entry!r} there, but every draw is asked; compute them first")
 
 
 def _draw_by_draw(pairs: pd.DataFrame, together: Mapping[str, Sequence[str]]) -> pd.DataFrame:

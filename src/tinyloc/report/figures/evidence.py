@@ -24,7 +24,7 @@ ENDS_S = (5.0, 20.0, 50.0)  # seconds after a change at which intervals are draw
 def pairs(tests: pd.DataFrame, draws: pd.DataFrame | None = None) -> Figure:
     """Differences of macro F1 in points with 95 % intervals; marker and colour say the verdict, the band is ±MARGIN.
 
-    tests: as `comparison.pairs` gives it. draws: of which a difference is the mean, as in `contest.Contest`: small rings.
+    tests: as `comparison.pairs` gives it. draws: what a difference is the mean of, as in `contest.Contest`: rings.
     """
     datasets = tests["dataset"].unique()
     heights = [1.0 + ROW * (tests["dataset"] == d).sum() for d in datasets]

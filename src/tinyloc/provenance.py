@@ -35,8 +35,16 @@ def record() -> dict:
         "commit": commit(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
+        "accelerator": accelerator(),
         "libraries": {name: metadata.version(name) for name in LIBRARIES},
     }
+
+
+def accelerator() -> str:
+    """The GPU that networks are trained on where `training.device` is `auto`, by its name; `none` without one."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
 
 
 def processor() -> str:

@@ -19,7 +19,7 @@ def software() -> pd.DataFrame:
     """Name and version of what the build used; an absent program or library says so."""
     made = provenance.record()
     rows = {"tinyloc": made["tinyloc"], "git commit": made["commit"], "Python": made["python"]}
-    rows |= {"machine": made["machine"], **made["libraries"]}
+    rows |= {"machine": made["machine"], "accelerator": made["accelerator"], **made["libraries"]}
     rows |= {name: _library(name) for name in BOOK}
     rows |= {name: _program(name) for name in PROGRAMS}
     return pd.DataFrame(rows.items(), columns=["name", "version"])

@@ -102,7 +102,7 @@ def test_a_verdict_follows_the_p_that_is_corrected_for_all_three_questions(study
     asked = iter(p)
 
     def compare(ours, theirs):
-        return paired.Paired(0.0, -0.005, 0.005, 1.0, 1.0, next(asked), n_units=4)
+        return paired.Paired(0.0, -0.005, 0.005, 1.0, 1.0, next(asked), p_worse=1.0, n_units=4)
 
     monkeypatch.setattr(comparison.paired, "compare", compare)
     verdicts, table = study()

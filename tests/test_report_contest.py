@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import report_tree
+from scipy import stats
 
 from tinyloc import config
 from tinyloc.errors import InputError
@@ -63,7 +64,7 @@ def test_the_sentence_counts_where_all_rivals_are_beaten_and_names_every_other_p
     said = contest.in_words(contest.read("toy"))
     assert "**teacher** is better than each of forest, hmm in **1 of 2** data sets (north)" in said
     assert (
-        "for 4 tests" in said
+        "for its 4 tests" in said
         and "Otherwise: south against hmm: equivalent (0.0 points, 0.0 to 0.0; p = 1.000)." in said
     )
     assert "forest:" not in said
@@ -103,6 +104,20 @@ def test_draws_of_a_data_set_are_one_question_and_each_is_said_beside_it(folders
         f"Draw by draw, untested: ahead of every rival in 1 of 2; of the best one by north 0.0 to {best} points."
         in said
     )
+
+
+def test_a_lead_that_differs_from_draw_to_draw_is_not_certain_of_the_next_one() -> None:
+    draws = pd.DataFrame(
+        [
+            {"dataset": "north", "draw": f"d{i}", "entry": "teacher", "against": against, "difference": difference}
+            for against, all_draws in {"forest": (0.02, 0.03, 0.02), "hmm": (0.02, -0.01, 0.02)}.items()
+            for i, difference in enumerate(all_draws)
+        ]
+    )
+    p = stats.ttest_1samp([0.02, -0.01, 0.02], 0).pvalue
+    said = contest._over_draws(draws)
+    assert f"certain in 1 of 2 questions: in north not over hmm (p = {p:.3f})" in said
+    assert "certain in 0 of 2" in contest._over_draws(draws.assign(difference=-draws["difference"]))
 
 
 def test_a_draw_without_a_result_is_named_and_nothing_is_kept(folders: list[Path], tmp_path: Path) -> None:

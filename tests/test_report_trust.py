@@ -91,8 +91,8 @@ def test_the_table_of_pairs_has_its_numbers(folders):
 
 def test_what_few_units_promise_is_said_by_their_number():
     shib, house, one = trust.promises({"shib": 8, "house": 96, "alone": 1}).splitlines()
-    # two-sided Student's t of 7 degrees at 1.960 √(7/8), and one-sided at 1.645 √(7/8)
-    assert "(8 units): a 95.0 % interval would hold the truth in 89.1 %" in shib and "err in up to 8.4 %" in shib
+    # two-sided Student's t of 7 degrees at 1.960 √(7/8)
+    assert "(8 units): a 95.0 % interval would hold the truth in 89.1 %" in shib and "2.2 would miss it" in shib
     assert "in 94.5 %" in house or "in 94.6 %" in house
     assert "no interval and no test" in one
 
@@ -101,15 +101,21 @@ def test_delays_are_counted_and_never_is_shown_as_endless(folders):
     waits = results.delays(folders)
     # three rooms a recording, one after the other
     assert waits.groupby(["dataset", "entry"]).size().eq(2 * 8).all()
-    table = trust.delay_table(waits, [("house", "good"), ("shib", "good")], bin_s=2.0)
+    moves = results.restlessness(folders)
+    table = trust.delay_table(waits, moves, [("house", "good"), ("shib", "good")], bin_s=2.0)
+    hourly = "changes of the answer an hour (of the room)"
+    house = moves.query("dataset == 'house' and entry == 'good'")[["said", "was", "steps"]].sum()
+    per_hour = 3600 / (2 * house["steps"])
+    assert table[hourly].iloc[0] == f"{house['said'] * per_hour:.0f} ({house['was'] * per_hour:.0f})"
+    assert table[hourly].iloc[1] == "–"
     good = waits.query("dataset == 'house' and entry == 'good'")["wait"].to_numpy()
     assert table["changes of room"].tolist() == ["16", "0"]
     assert table["median delay (s)"].iloc[0].startswith(f"{2 * delay.quantile(good, 0.5):.0f} (")
     assert table["median delay (s)"].iloc[1] == "–"
     missed = waits.assign(wait=np.inf)
-    assert set(trust.delay_table(missed, [("house", "good")], 1.0)["median delay (s)"]) == {"∞"}
+    assert set(trust.delay_table(missed, moves, [("house", "good")], 1.0)["median delay (s)"]) == {"∞"}
     alone = waits[waits["unit"] == waits["unit"].iloc[0]].assign(wait=4.0)
-    (row,) = trust.delay_table(alone, [(alone["dataset"].iloc[0], "good")], 1.0).to_dict("records")
+    (row,) = trust.delay_table(alone, moves, [(alone["dataset"].iloc[0], "good")], 1.0).to_dict("records")
     assert (row["median delay (s)"], row["never noticed (%)"]) == ("4", "0")
     assert "Most of them were missed by bad, good, twin." in trust.notice(missed, 1.0)
     assert "were noticed" not in trust.notice(missed, 1.0)
@@ -124,7 +130,7 @@ def test_delays_are_counted_and_never_is_shown_as_endless(folders):
 def calibrated():
     rng = np.random.default_rng(0)
     probability = rng.dirichlet(np.ones(len(ROOMS)) * 0.3, 400)
-    found = calibration.summary([probability], np.zeros(400, int), np.arange(400) % 4)
+    found = calibration.summary([probability], np.zeros(400, int), np.arange(400) % 8)
     ends = {"": "value", "_low": "low", "_high": "high"}
     numbers = {name + end: found[name][key] for name in ("ece", "nll", "excess") for end, key in ends.items()}
     row = {"dataset": "house", "entry": "teacher", "probabilities": "softmax", **numbers}
@@ -135,11 +141,12 @@ def test_probabilities_in_words_and_numbers(calibrated):
     table = trust.calibration_table(calibrated)
     ece, low, high = (f"{100 * calibrated[name].item():.1f}" for name in ("ece", "ece_low", "ece_high"))
     assert table["expected calibration error (points)"].item() == f"{ece} ({low} – {high})"
-    assert "teacher: +" in trust.honesty(calibrated) and trust.honesty(calibrated).endswith("p < 0.001: too sure.")
+    assert "teacher: +" in trust.honesty(calibrated) and trust.honesty(calibrated).endswith("p = 0.008: too sure.")
     # the correction counts the models of a data set
     many = pd.concat([calibrated.assign(excess_p=0.02)] * 3)
     assert trust.honesty(many).count("p = 0.060: no miscalibration is certain.") == 3
     assert "too modest" in trust.honesty(calibrated.assign(excess=-0.1))
+    assert "no miscalibration is certain" in trust.honesty(calibrated.assign(excess_low=-0.01))
     alone = trust.honesty(calibrated.assign(excess_p=np.nan))
     assert alone.endswith("points surer than right, which cannot be tested with a single unit.")
     assert len(trust.calibration_table(calibrated.iloc[:0])) == 0

@@ -23,7 +23,7 @@ def summary(
     """What probabilities [N, R] of the true rooms [N] are worth, in units [N]; one array a seed, of the same rows.
 
     `ece` (a fraction), `nll` (nats a window) and `excess` (mean confidence minus the share of right answers), each with
-    a 95 % interval over units; `excess` also with `p`, two-sided, of none, from the same resamples. And the reliability
+    a 95 % interval over units; `excess` also with `p`, two-sided, of flips of the units' signs. And the reliability
     curve: bins of equal mass, each with its mean confidence and its share of right answers, with an interval. All are
     means over the seeds. The bins are those of all rows of a seed together, and units are pooled.
     crossed: the units were all answered by the same models, so that seeds are resampled too (see `statistics`).
@@ -34,7 +34,7 @@ def summary(
     sizes = len(names), len(probabilities)
     found = {f.__name__: _none(statistics.interval(f, *sizes)) for f in (sums.ece, sums.nll, sums.excess)}
     drawn = statistics.draws(*sizes) if len(names) > 1 else None
-    found["excess"]["p"] = None if drawn is None else _two_sided(sums.excess(*drawn))
+    found["excess"]["p"] = None if drawn is None else statistics.none_on_average(sums.excess_by_unit())
     return {**found, "reliability": _curve(sums, drawn)}
 
 
@@ -59,6 +59,10 @@ class _Sums:
 
     def excess(self, *drawn: np.ndarray) -> np.ndarray:
         return (self.over(self.sure - self.right, *drawn).sum(-1) / self._windows(*drawn)).mean(1)
+
+    def excess_by_unit(self) -> np.ndarray:
+        """What every unit adds to the excess, mean over the seeds: [U]."""
+        return ((self.sure - self.right).sum(-1) / self.count.sum((1, 2))[:, None]).mean(0)
 
     def accuracy(self, *drawn: np.ndarray) -> np.ndarray:
         """Of every bin [M, bins]; NaN where a resample has no window in it."""
@@ -97,12 +101,6 @@ def _curve(sums: _Sums, drawn: tuple[np.ndarray, np.ndarray] | None) -> list[dic
         {"n": int(n), **{name: None if np.isnan(x) else float(x) for name, x in zip(names, row, strict=True)}}
         for n, row in zip(each.sum(0), rows, strict=True)
     ]
-
-
-def _two_sided(resampled: np.ndarray) -> float:
-    """The level at which the percentile interval of resamples [M] would end at nothing."""
-    beyond = min((resampled <= 0).sum(), (resampled >= 0).sum())
-    return float(min(1, 2 * (1 + beyond) / (1 + len(resampled))))
 
 
 def _equal_mass(confidence: np.ndarray) -> np.ndarray:

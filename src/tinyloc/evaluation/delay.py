@@ -15,13 +15,10 @@ def delays(
     All four are [N], in any order. 0: said at the very step of the change. inf: never within the stay, which ends with
     the next change, or where the answers break off. A change that lies in such a break is not one that was seen.
     """
-    code = np.unique(recording, return_inverse=True)[1]
-    order = np.lexsort((step, code))
-    code, at, true, right = code[order], step[order], y_true[order], (y_true == y_pred)[order]
-    same, apart = np.diff(code) == 0, np.diff(at)
-    if not same.any():
+    order, joined = _walk(recording, step)
+    at, true, right = step[order], y_true[order], (y_true == y_pred)[order]
+    if not joined.any():
         return np.empty(0, np.int64), np.empty(0)
-    joined = same & (apart == apart[same].min())  # the smallest distance is the hop of the test windows
     moved = joined & (np.diff(true) != 0)
     begin = np.flatnonzero(moved) + 1
     borders = np.append(np.flatnonzero(~joined | moved) + 1, len(at))
@@ -30,6 +27,27 @@ def delays(
     first = said[np.searchsorted(said, begin)]
     waited = np.where(first < end, at[np.minimum(first, len(at) - 1)] - at[begin], np.inf)
     return order[begin], waited
+
+
+def restlessness(
+    recording: np.ndarray, step: np.ndarray, y_true: np.ndarray, y_pred: np.ndarray
+) -> tuple[int, int, int]:
+    """How often the answers change along the recordings, how often the true room does, and over how many steps.
+
+    All four are [N], in any order. A delay alone would praise a model that says another room every second.
+    """
+    order, joined = _walk(recording, step)
+    said, was = (int((joined & (np.diff(room[order]) != 0)).sum()) for room in (y_pred, y_true))
+    return said, was, int(np.diff(step[order])[joined].sum())
+
+
+def _walk(recording: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows [N] in the order of recording and step, and whether each pair of neighbours is one hop apart [N - 1]."""
+    code = np.unique(recording, return_inverse=True)[1]
+    order = np.lexsort((step, code))
+    same, apart = np.diff(code[order]) == 0, np.diff(step[order])
+    # the smallest distance is the hop of the test windows
+    return order, same & (apart == apart[same].min()) if same.any() else same
 
 
 def quantile(waited: np.ndarray, q: float) -> float:

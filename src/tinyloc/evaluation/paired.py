@@ -7,10 +7,13 @@ data sets may be compared together: each is scored by itself, the scores are ave
 - The test asks whether the two models could be exchanged: swap their answers in every unit or not, at random, which
   is the sign-flip test of a paired difference where the score is a mean over units (Good, "Permutation, parametric
   and bootstrap tests of hypotheses", 2005). It is exact, over all 2^U swaps, as long as these are fewer than SWAPS.
-- *Equivalent* is not *not different*: it has to be shown, by two one-sided tests that the difference lies within
-  MARGIN (Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987), here by the same bootstrap.
+- *Equivalent* is not *not different*: it has to be shown, by two one-sided t tests that the difference lies within
+  MARGIN (Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987). The standard error is that of the
+  bootstrap, which knows of pooled scores and of other seeds; where scores are means over units, the test is the paired
+  t test. The share of resamples beyond the margin has to be as small, because t tests know nothing of skewness; alone,
+  of few units, it would be too small (`statistics.coverage`).
 - *Not worse* is one of the two tests alone, at half the level, as regulators of medicines ask for (ICH E9, "Statistical
-  principles for clinical trials", 1998): then it says what the lower end of the 95 % interval says.
+  principles for clinical trials", 1998): the lower end of the 95 % interval then lies above the margin as well.
 - A difference is *certain* where the test says so and the interval leaves out zero as well, see `verdict`.
 - Where several pairs are tested, their p-values are Holm's (Scandinavian Journal of Statistics 6, 1979): the chance
   of one or more false findings among all of them is at most ALPHA.
@@ -20,14 +23,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import permutation_test
+from scipy.stats import permutation_test, t
 
-from tinyloc.evaluation.statistics import LEVEL, Units, draws
+from tinyloc.evaluation.statistics import LEVEL, SWAPS, Units, draws
 
 ALPHA = 0.05
 ONE_SIDED = ALPHA / 2  # of a single one-sided test
 MARGIN = 0.01  # of macro F1: what a difference has to be smaller than to be none
-SWAPS = 9_999  # drawn at random; all of them where there are no more (up to 13 units)
 
 BETTER, WORSE, EQUIVALENT, UNDECIDED = "better", "worse", "equivalent", "undecided"
 
@@ -42,6 +44,7 @@ class Paired:
     p: float  # two-sided, of no difference
     p_equivalent: float  # of a difference of MARGIN or more, either way
     p_not_worse: float  # of being worse by MARGIN or more
+    p_worse: float  # of being worse by less than MARGIN, or better
     n_units: int
 
     @property
@@ -61,12 +64,17 @@ def compare(ours: Sequence[Units], theirs: Sequence[Units]) -> Paired:
     difference = float(_difference(ours, theirs, [(np.arange(len(a.names))[None], None) for a in ours])[0])
     n_units = sum(len(a.names) for a in ours)
     if min(len(a.names) for a in ours) == 1:
-        return Paired(difference, *[np.nan] * 5, n_units)
+        return Paired(difference, *[np.nan] * 6, n_units)
     drawn = [draws(len(a.names), a.n_seeds, stream) for stream, a in enumerate(ours)]
     resampled = _difference(ours, theirs, drawn)
     low, high = np.quantile(resampled, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    below, above = _share(resampled <= -MARGIN), _share(resampled >= MARGIN)
-    return Paired(difference, float(low), float(high), _swapped(ours, theirs), max(below, above), below, n_units)
+    freedom = n_units - len(ours)
+    error = resampled.std() * np.sqrt(n_units / freedom)  # resamples spread as if the units were all there are
+    below = _beyond(difference + MARGIN, error, freedom, resampled <= -MARGIN)
+    above = _beyond(MARGIN - difference, error, freedom, resampled >= MARGIN)
+    within = _beyond(-MARGIN - difference, error, freedom, resampled >= -MARGIN)
+    swapped = _swapped(ours, theirs)
+    return Paired(difference, float(low), float(high), swapped, max(below, above), below, within, n_units)
 
 
 def _difference(ours: Sequence[Units], theirs: Sequence[Units], drawn: Sequence[tuple]) -> np.ndarray:
@@ -102,9 +110,14 @@ def _swapped(ours: Sequence[Units], theirs: Sequence[Units]) -> float:
     return float(tested.pvalue)
 
 
-def _share(beyond: np.ndarray) -> float:
-    """p of a one-sided test: the share of resampled differences [M] that lie beyond the margin, never nothing."""
-    return float((1 + beyond.sum()) / (1 + len(beyond)))
+def _beyond(distance: float, error: float, freedom: int, resampled: np.ndarray) -> float:
+    """p of a one-sided test: the larger of Student's and the share of the resamples [M] beyond the margin, never 0.
+
+    distance: from the margin, positive where the test may reject, with its standard error. resampled: which lie beyond.
+    """
+    share = (1 + resampled.sum()) / (1 + len(resampled))
+    student = t.sf(distance / error, freedom) if error else float(distance <= 0)
+    return float(max(share, student))
 
 
 def holm(p: Sequence[float]) -> np.ndarray:

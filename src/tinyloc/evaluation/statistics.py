@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 RESAMPLES = 10_000
+SWAPS = 9_999  # drawn at random; all of them where there are no more (up to 13 units)
 LEVEL = 0.95
 
 # of resampled units [M, U] and seeds [M, K], as indices: a value each [M]
@@ -140,13 +141,33 @@ def coverage(n_units: int, level: float = LEVEL) -> float:
     """How often a percentile interval of the mean of so many units holds the truth, were they normally distributed.
 
     It is about z √((n − 1) / n) standard errors long to either side where Student's would be t: too short for few units
-    (Hesterberg, The American Statistician 69, 2015). Of one-sided tests by the same bootstrap, the level is
-    that of the interval's one end.
+    (Hesterberg, The American Statistician 69, 2015).
     """
     from scipy.stats import norm, t  # half a second, which commands that test nothing need not wait
 
     reach = norm.ppf((1 + level) / 2) * np.sqrt((n_units - 1) / n_units)
     return float(2 * t.cdf(reach, n_units - 1) - 1)
+
+
+def none_on_average(values: np.ndarray) -> float:
+    """Two-sided p of the sign-flip test that values [U] of units are none on average: exact for up to 13 units.
+
+    It supposes that without an effect either sign is as likely (Good, "Permutation, parametric and bootstrap tests of
+    hypotheses", 2005). One unit alone has no test: NaN.
+    """
+    from scipy.stats import permutation_test
+
+    if len(values) == 1:
+        return np.nan
+    tested = permutation_test(
+        (values,),
+        lambda one, axis: np.round(one.mean(axis), 12),  # equal sums in another order count as equal
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=SWAPS,
+        rng=np.random.default_rng(0),
+    )
+    return float(tested.pvalue)
 
 
 def interval(statistic: Statistic, n_units: int, n_seeds: int = 1, method: str = "linear") -> dict[str, float]:

@@ -14,8 +14,9 @@ import pandas as pd
 
 from tinyloc.config import INTEGER_KINDS
 from tinyloc.evaluation.paired import MARGIN, ONE_SIDED
-from tinyloc.report import comparison, results
-from tinyloc.report.numbers import KB, p_value, points
+from tinyloc.report import comparison, reference, results
+from tinyloc.report.kinds import PROFILE
+from tinyloc.report.numbers import KB, counted, p_value, points
 from tinyloc.report.ram import FLOAT_BYTES
 from tinyloc.report.roles import Roles
 
@@ -64,14 +65,7 @@ class Evidence:
         if asked.empty:
             return Part(f"no results of {entry} and {yardstick}", None)
         (test,) = asked.to_dict("records")
-        mean, low, high = (points(test[name]) for name in ("difference", "low", "high"))
-        if pd.isna(test["p"]):
-            return Part(f"macro F1 {mean} points against {yardstick}, too few units for a test", None)
-        doubt = "" if test["holds"] else ": worse" if test["worse"] else ": not certain enough"
-        certain = f"p {p_value(test['p'])}, corrected {p_value(test['p_holm'])}"
-        return Part(
-            f"macro F1 {mean} points ({low} to {high}) against {yardstick}, {certain}{doubt}", bool(test["holds"])
-        )
+        return _kept_up(test)
 
     def shrinks(self, entry: str, original: str) -> Part:
         """Whether the `.tflite` of `entry` is more than SHRINK times smaller than the weights of `original`."""
@@ -109,6 +103,18 @@ class Evidence:
     def _runs(self, entry: str) -> pd.DataFrame | None:
         reports = [report for report in self.reports if results.Key.of(report.parent).entry == entry]
         return results.devices(reports) if reports else None
+
+
+def _kept_up(test: Mapping) -> Part:
+    """test: a row of `comparison.not_worse`."""
+    mean, low, high = (points(test[name]) for name in ("difference", "low", "high"))
+    if pd.isna(test["p"]):
+        return Part(f"macro F1 {mean} points against {test['against']}, too few units for a test", None)
+    doubt = "" if test["holds"] else ": worse" if test["worse"] else ": not certain enough"
+    certain = f"p {p_value(test['p'])}, corrected {p_value(test['p_holm'])}"
+    return Part(
+        f"macro F1 {mean} points ({low} to {high}) against {test['against']}, {certain}{doubt}", bool(test["holds"])
+    )
 
 
 def _runs_somewhere(evidence: Evidence) -> list[Part]:
@@ -225,9 +231,27 @@ def rules_in_words(roles: Roles) -> str:
         f"−{100 * MARGIN:g} point. But the claims ask {number} such questions of every data set. These {number} are "
         f"one *family*: their p are corrected by Holm's rule, as everywhere in this book, and the verdict "
         f"follows the corrected p. So the chance that any claim about a data set is supported by luck is about "
-        f"{100 * ONE_SIDED:g} % at most. Data sets are families of their own; each answers for itself."
+        f"{100 * ONE_SIDED:g} % at most, as far as differences of units are normally distributed. Data sets are "
+        "families of their own; each answers for itself."
     )
     return "\n".join([*lines, "", note])
+
+
+def of_more_seeds(roles: Roles, profile: str = PROFILE) -> str:
+    """Markdown: what the claims ask of accuracy, by the reference run of a profile with several seeds; a line a data
+    set and question."""
+    by_dataset: dict[str, dict[str, Path]] = {}
+    for path in reference.files(profile):
+        by_dataset.setdefault(path.parent.name, {})[path.stem] = path
+    lines = []
+    for dataset, paths in by_dataset.items():
+        asked = {entry for pair in questions(roles) for entry in pair} & paths.keys()
+        by_entry = {entry: reference.units_of(paths[entry]) for entry in sorted(asked)}
+        for test in comparison.not_worse_units(dataset, by_entry, questions(roles)).to_dict("records"):
+            part, seeds = _kept_up(test), by_entry[test["entry"]].n_seeds
+            mark = "holds" if part.holds else "does not hold"
+            lines.append(f"- **{dataset}**, {test['entry']}, {counted(seeds, 'seed')}: {part.evidence}; {mark}.")
+    return "\n".join(lines) or "No reference run of several seeds is there."
 
 
 def in_words(verdicts: pd.DataFrame) -> str:

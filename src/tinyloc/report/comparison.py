@@ -28,7 +28,7 @@ CALIBRATIONS = (
     *(name + end for name in ("ece", "nll", "excess") for end in ("", "_low", "_high")),
     *("excess_p", "reliability"),
 )
-NOT_WORSE = ("entry", "against", "difference", "low", "high", "p")
+NOT_WORSE = ("entry", "against", "difference", "low", "high", "p", "p_worse")
 
 
 @dataclass(frozen=True)
@@ -124,26 +124,34 @@ def corrected(tests: pd.DataFrame) -> pd.DataFrame:
 
 
 def not_worse(folders: Iterable[Path], questions: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """`not_worse_units` of results. folders: of one data set."""
+    groups = group(folders)
+    named = {entry for pair in questions for entry in pair}
+    by_entry = {entry: units_of(seeds) for (_, entry), seeds in groups.items() if entry in named}
+    return not_worse_units(next((name for name, _ in groups), ""), by_entry, questions)
+
+
+def not_worse_units(
+    dataset: str, by_entry: Mapping[str, statistics.Units], questions: Sequence[tuple[str, str]]
+) -> pd.DataFrame:
     """Whether each entry is less than `paired.MARGIN` worse than its yardstick, all questions as one family of tests.
 
-    folders: of one data set. questions: (entry, against); those of which a result is missing are left out.
+    questions: (entry, against); those of which a result is missing are left out.
     Columns: entry, against, difference, low, high (fractions of macro F1); p (one-sided, of being worse by the margin
-    or more), p_holm; holds (p_holm at most `paired.ONE_SIDED`), worse (the same of the opposite: worse by more).
+    or more), p_worse (of the opposite), p_holm; holds (p_holm at most `paired.ONE_SIDED`), worse (p_worse, corrected as
+    well: worse by more).
     Raises InputError: two entries were not scored on the same units and seeds.
     """
-    groups = group(folders)
-    dataset = next((name for name, _ in groups), "")
-    asked = [pair for pair in dict.fromkeys(questions) if all((dataset, entry) in groups for entry in pair)]
-    by_entry = {entry: units_of(groups[dataset, entry]) for entry in {entry for pair in asked for entry in pair}}
     rows = []
-    for entry, against in asked:
+    for entry, against in dict.fromkeys(questions):
+        if not {entry, against} <= by_entry.keys():
+            continue
         _require_pairs(dataset, entry, by_entry[entry], against, by_entry[against])
         found = paired.compare([by_entry[entry]], [by_entry[against]])
         ends = {name: getattr(found, name) for name in ("difference", "low", "high")}
-        rows.append({"entry": entry, "against": against, **ends, "p": found.p_not_worse})
+        rows.append({"entry": entry, "against": against, **ends, "p": found.p_not_worse, "p_worse": found.p_worse})
     table = pd.DataFrame(rows, columns=NOT_WORSE)
-    table["p_holm"] = paired.holm(table["p"])
-    opposite = paired.holm(1 + 1 / (1 + statistics.RESAMPLES) - table["p"])
+    table["p_holm"], opposite = (paired.holm(table[name]) for name in ("p", "p_worse"))
     return table.assign(holds=table["p_holm"] <= paired.ONE_SIDED, worse=opposite <= paired.ONE_SIDED)
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from tinyloc.config import Config, EnsembleModel
 from tinyloc.errors import InputError
-from tinyloc.evaluation.paired import BETTER, WORSE
+from tinyloc.evaluation.paired import ALPHA, BETTER, WORSE
 from tinyloc.files import read_json, shipped, write_json
 from tinyloc.report import comparison, results, roles
 from tinyloc.report.numbers import points
@@ -144,7 +144,22 @@ def _spread(draws: pd.DataFrame) -> str:
     ]
     return (
         f" Draw by draw, untested: ahead of every rival in {(ahead > 0).sum()} of {len(ahead)}; of the best one by "
-        f"{', '.join(ranges)} points."
+        f"{', '.join(ranges)} points. {_over_draws(draws)}"
+    )
+
+
+def _over_draws(draws: pd.DataFrame) -> str:
+    """What would be certain of the next draw as well: t tests of the differences with draws as the units."""
+    from scipy.stats import ttest_1samp
+
+    over = draws.groupby(["dataset", "against"], sort=False)["difference"]
+    p = over.agg(lambda differences: ttest_1samp(differences, 0).pvalue if len(differences) > 1 else float("nan"))
+    held = (p < ALPHA) & (over.mean() > 0)
+    lacking = [f"in {dataset} not over {rival} ({equals(p[dataset, rival])})" for dataset, rival in held.index[~held]]
+    found = f"the lead is certain in {held.sum()} of {len(held)} questions"
+    return (
+        "With the draws as the units, as for one more house of its kind (t tests, not corrected), "
+        f"{found}{': ' + ', '.join(lacking) if lacking else ''}."
     )
 
 
@@ -154,7 +169,7 @@ def _said(entry: str, tests: pd.DataFrame) -> str:
     where = f" ({', '.join(won)})" if 0 < len(won) < len(datasets) else ""
     line = (
         f"- **{entry}** is better than each of {', '.join(rivals)} in **{len(won)} of {len(datasets)}** "
-        f"data sets{where}, with Holm's correction for {len(tests)} tests."
+        f"data sets{where}, with Holm's correction for its {len(tests)} tests."
     )
     open_ = [_open(row) for _, row in tests[tests["verdict"] != BETTER].iterrows()]
     return f"{line} Otherwise: {'; '.join(open_)}." if open_ else line

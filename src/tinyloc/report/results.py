@@ -128,6 +128,31 @@ def delays(folders: Iterable[Path]) -> pd.DataFrame:
     return _gather(folders, rows, columns=("unit", "crossed", "wait"))
 
 
+def restlessness(folders: Iterable[Path]) -> pd.DataFrame:
+    """One row a dataset, entry and seed: said and was (changes of the answer and of the true room), steps (over which).
+
+    What they are: `tinyloc.evaluation.delay`.
+    """
+
+    def rows(folder: Path) -> list[dict]:
+        table = predictions(folder)
+        found = delay.restlessness(*(table[name].to_numpy() for name in ("recording", "step", "y_true", "y_pred")))
+        return [dict(zip(("said", "was", "steps"), found, strict=True))]
+
+    return _gather(folders, rows)
+
+
+def probabilities(folder: Path) -> np.ndarray:
+    """What the model says is the probability of each room, for every row of `predictions` [N, R] float32.
+
+    Raises InputError: the model gives none (forest, neighbours).
+    """
+    with _npz(folder / "predictions.npz") as arrays:
+        if "probability" not in arrays:
+            raise InputError(f"{folder / 'predictions.npz'}: holds no probabilities; not every model gives them")
+        return arrays["probability"]
+
+
 def robustness(paths: Iterable[Path]) -> pd.DataFrame:
     """One row a condition, over all seeds, with the columns ROBUSTNESS.
 

@@ -60,19 +60,31 @@ def verdicts(tests: pd.DataFrame) -> str:
                 said.append(f"{ours} and {theirs} are equivalent within {100 * MARGIN:g} point")
             else:
                 said.append(f"between {ours} and {theirs} it is undecided")
-        units, least = part["n_units"].iloc[0], part["p_least"].iloc[0] * len(part)
-        power = f"{counted(units, 'unit')}, {counted(len(part), 'pair')}"
-        if part["p"].isna().all():
-            power += ": with a single unit nothing can be tested"
-        elif least >= ALPHA:
-            power += f": the smallest p that so few units can give, corrected, is {min(least, 1):.3f}, so that no "
-            power += "difference, however plain, could count as certain"
-        lines.append(f"- **{dataset}** ({power}): {'; '.join(said)}.")
+        lines.append(f"- **{dataset}** ({_power(part)}): {'; '.join(said)}.")
     return "\n".join(lines)
 
 
+def power(tests: pd.DataFrame) -> str:
+    """What so few units and so many pairs leave to be found. tests: as `comparison.pairs` gives it."""
+    return "\n".join(f"- **{dataset}**: {_power(part)}." for dataset, part in tests.groupby("dataset", sort=False))
+
+
+def _power(part: pd.DataFrame) -> str:
+    """Of the tests of one data set."""
+    units, least = part["n_units"].iloc[0], part["p_least"].iloc[0] * len(part)
+    found = f"{counted(units, 'unit')}, {counted(len(part), 'pair')}"
+    if part["p"].isna().all():
+        return f"{found}: with a single unit nothing can be tested"
+    if least < ALPHA:
+        return found
+    return (
+        f"{found}: the smallest p that so few units can give, corrected, is {min(least, 1):.3f}, so that no "
+        "difference, however plain, could count as certain"
+    )
+
+
 def promises(units: Mapping[str, int]) -> str:
-    """What bootstraps over so few units keep of what they promise, were their scores normally distributed.
+    """What intervals over so few units keep of what they promise, were their scores normally distributed.
 
     units: their number by data set.
     """
@@ -81,11 +93,9 @@ def promises(units: Mapping[str, int]) -> str:
         if n == 1:
             lines.append(f"- **{dataset}**: a single unit has no interval and no test.")
             continue
-        missed = (1 - coverage(n, 1 - 2 * ALPHA)) / 2
         lines.append(
             f"- **{dataset}** ({n} units): a {percent(LEVEL)} % interval would hold the truth in "
-            f"{percent(coverage(n))} % of all studies, and a one-sided test at {percent(ALPHA)} %, as for "
-            f"*{EQUIVALENT}*, would err in up to {percent(missed)} %."
+            f"{percent(coverage(n))} % of all studies; of twenty of them {20 * (1 - coverage(n)):.1f} would miss it."
         )
     return "\n".join(lines)
 
@@ -149,9 +159,13 @@ def _half(found: Mapping[str, float]) -> str:
     return " ".join([*said, *([f"Most of them were missed by {', '.join(missed)}."] if missed else [])])
 
 
-def delay_table(waits: pd.DataFrame, entries: Iterable[tuple[str, str]], bin_s: float) -> pd.DataFrame:
-    """How late a new room is said. waits: as `results.delays` gives it; entries: every (data set, model) to show."""
+def delay_table(
+    waits: pd.DataFrame, moves: pd.DataFrame, entries: Iterable[tuple[str, str]], bin_s: float
+) -> pd.DataFrame:
+    """How late a new room is said, and how often another one is. waits, moves: as `results.delays` and
+    `results.restlessness` give them; entries: every (data set, model) to show."""
     groups = {key: part for key, part in waits.groupby(["dataset", "entry"], sort=False)}
+    hourly = moves.groupby(["dataset", "entry"])[["said", "was", "steps"]].sum().to_dict("index")
     rows = []
     for dataset, entry in entries:
         part = groups.get((dataset, entry))
@@ -164,9 +178,18 @@ def delay_table(waits: pd.DataFrame, entries: Iterable[tuple[str, str]], bin_s: 
                 "median delay (s)": _bounded(found and found["median_steps"], bin_s),
                 "90th percentile (s)": _bounded(found and found["p90_steps"], bin_s),
                 "never noticed (%)": _bounded(found and found["never_found"], 100),
+                "changes of the answer an hour (of the room)": _hourly(hourly.get((dataset, entry)), bin_s),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _hourly(moves: Mapping | None, bin_s: float) -> str:
+    """ "41 (12)": how often the answer changes in an hour, and the room. Without results, or over no time, a dash."""
+    if not moves or not moves["steps"]:
+        return "–"
+    hours = moves["steps"] * bin_s / 3600
+    return f"{moves['said'] / hours:.0f} ({moves['was'] / hours:.0f})"
 
 
 def _waited(part: pd.DataFrame) -> dict:
@@ -198,7 +221,8 @@ def _bounded(found: Mapping | None, unit: float) -> str:
 
 # ── probabilities ────────────────────────────────────────────────────────────────────────────────
 def honesty(found: pd.DataFrame) -> str:
-    """Whether models promise more than they keep, by a test that is corrected for the number of a data set's models.
+    """Whether models promise more than they keep: what is certain passes a test, corrected for the number of a data
+    set's models, and has an interval without zero.
 
     found: as `comparison.calibrations` gives it.
     """
@@ -207,7 +231,8 @@ def honesty(found: pd.DataFrame) -> str:
         corrected = holm(part["excess_p"])
         for (_, row), p in zip(part.iterrows(), corrected, strict=True):
             manner = "too sure" if row["excess"] > 0 else "too modest"
-            found_out = f"{equals(p)}: {manner if p < ALPHA else 'no miscalibration is certain'}"
+            certain = p < ALPHA and (row["excess_low"] > 0 or row["excess_high"] < 0)
+            found_out = f"{equals(p)}: {manner if certain else 'no miscalibration is certain'}"
             said = "which cannot be tested with a single unit" if np.isnan(p) else found_out
             apart = difference(*row[["excess", "excess_low", "excess_high"]])
             lines.append(f"- **{dataset}**, {row['entry']}: {apart} points surer than right, {said}.")

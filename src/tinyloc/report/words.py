@@ -260,7 +260,7 @@ def _certainty(row: pd.Series, units: int) -> str:
         BETTER: f"the first is better, p {p_value(row['p'])}",
         WORSE: f"the second is better, p {p_value(row['p'])}",
         EQUIVALENT: f"equivalent within {100 * MARGIN:g} point, p {p_value(row['p_equivalent'])}",
-        UNDECIDED: f"undecided, p {p_value(row['p'])} of no difference",
+        UNDECIDED: f"undecided, p {p_value(row['p'])}",
     }
     ends = f"95 % interval {points(row['low'])} to {points(row['high'])}, {units} units"
     return f"with a {ends}: {says[row['verdict']]}"

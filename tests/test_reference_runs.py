@@ -6,6 +6,7 @@ simulator or of a model was meant, take the references again: reference/README.m
 """
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -64,7 +65,9 @@ def compared(study: Study, *words: str) -> tuple[int, str]:
 
 def test_the_command_finds_no_fault_with_an_honest_run(study: Study, fitted: list[Path]) -> None:
     code, said = compared(study)
-    assert code == 0 and "2 of 2 results have a reference, 0 of them disagree" in said and "not compared" not in said
+    # of two, or where the slow tests ran as well of more
+    assert code == 0 and re.search(r"(\d+) of \1 results have a reference, 0 of them disagree", said)
+    assert "not compared" not in said
 
 
 def test_the_command_adds_seeds_to_a_folder_alone_that_it_was_given(
@@ -86,7 +89,8 @@ def test_the_command_fails_on_a_reference_beyond_the_intervals(
 
     tampered(better, tmp_path, monkeypatch)
     code, said = compared(study)
-    assert code == 1 and "2 of them disagree" in said and "house/hmm: macro F1" in said
+    assert code == 1 and re.search(r"(\d+) of \1 results have a reference, \1 of them disagree", said)
+    assert "house/hmm: macro F1" in said
     table = reference.beside(fitted, reference.read("quick"))
     assert "Of 2 results of the same data, 0 agree" in reference.verdict(table)
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from tinyloc.data.features import Steps
 from tinyloc.report.home import Home
 from tinyloc.report.numbers import counted

@@ -233,6 +233,15 @@ def test_the_shares_of_kernels_and_of_classes_of_instructions_add_up_to_all_of_t
     assert kinds == ["conv 2d", "add"]  # the one with most instructions first, without its type
 
 
+def test_a_kind_has_one_colour_in_every_figure_and_no_two_in_one_have_the_same():
+    few = device._ink(["conv", "add", "matmul", device.OTHERS])
+    many = device._ink(["matmul", "conv", *"abcdef", device.OTHERS])
+    for ink in (few, many):
+        assert len(set(ink.values())) == len(ink)
+    shared = few.keys() & many.keys()
+    assert len(shared) == 3 and all(few[kind] == many[kind] for kind in shared)
+
+
 def test_kinds_beyond_the_colours_are_put_together():
     frame = {"dataset": "shib", "label": "m", "kernel": [f"k{i}_s8" for i in range(12)], "instructions.median": 10}
     figure = device.kernels(pd.DataFrame(frame))

@@ -145,6 +145,28 @@ def test_helps_and_hurts_are_said_by_the_corrected_test_alone(many):
     assert sorted(len(line.get_xdata()) for line in filled if line.get_ls() == "None") == [2, 3]
 
 
+def test_what_helps_is_told_seed_by_seed_and_without_the_one_it_rests_on(many, tmp_path):
+    _, certain = many
+    shares = {"plain": (0.9, 0.5, 0.85), "good": (0.95, 0.95, 0.95), "none": (0.9, 0.5, 0.85), "bad": (0.5, 0.4, 0.5)}
+    folders = [
+        write_result(tmp_path / "three", "house", entry, share, seed)
+        for entry, seeds in shares.items()
+        for seed, share in enumerate(seeds)
+    ]
+    scores = runs.of_folders(folders)
+    said = ablation.seeds_in_words(certain, scores).splitlines()
+    assert len(said) == 4, "a heading, an empty line, and one of what helps and one of what hurts"
+    scored = {entry: ablation._by_seed(scores["house", entry].units) for entry in ("plain", "good")}
+    added = 100 * (scored["good"] - scored["plain"])
+    assert (
+        added.argmax() == 1 and f"Without the seed that counts most ({100 * scored['plain'][1]:.1f} % alone)" in said[2]
+    )
+    assert f"that is {added[[0, 2]].mean():+.1f} in the mean." in said[2]
+    assert scored["good"].mean() == pytest.approx(scores["house", "good"].units.score(np.arange(8)[None])[0])
+    one = runs.of_folders([f for f in folders if f.name == "seed0"])
+    assert ablation.seeds_in_words(certain, one) == "" == ablation.seeds_in_words(certain.assign(verdict=""), scores)
+
+
 def test_what_was_not_computed_says_so(folders):
     table = ablation.table(CONFIG, runs.of_folders(folders))
     shown = tables.ablation(table)

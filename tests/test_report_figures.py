@@ -166,6 +166,27 @@ def test_differences_are_in_points_with_their_interval(run):
     assert list(points) == pytest.approx(list(100 * found.units.query("dataset == 'shib'")["difference"]))
 
 
+def test_the_score_of_recordings_together_is_not_called_their_mean(run):
+    found = comparison.compare(run[0], "student", "forest")
+    figure = learning.differences(found.units, found.intervals, pooled=["house"])
+    below = [ax.get_yticklabels()[-1].get_text() for ax in figure.axes]
+    assert below == ["mean, 95 %", "all together, 95 %"]
+
+
+def test_marginals_mark_where_the_crf_alone_makes_a_room_the_likeliest():
+    by_step = np.array([[0.6, 0.3, 0.1], [0.4, 0.5, 0.1]])
+    by_window = np.array([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1]])
+    figure = learning.marginals(by_step, by_window, np.array([0, 0]), ROOMS, "house, living-1")
+    assert figure.axes[0].get_title(loc="left").startswith("house, living-1:")
+    ring = {line.get_label(): line for line in figure.axes[1].lines}["likeliest only with the CRF"]
+    assert (list(ring.get_xdata()), list(ring.get_ydata())) == ([2], [0])
+    shown = figure.axes[2].images[0]
+    np.testing.assert_allclose(shown.get_array(), (by_window - by_step).T)
+    assert shown.get_clim() == pytest.approx((-0.2, 0.2))
+    same = learning.marginals(by_step, by_step, np.array([0, 0]), ROOMS, "house, living-1")
+    assert [line.get_label() for line in same.axes[1].lines] == ["true room"]
+
+
 def test_a_higher_temperature_flattens_the_targets():
     figure = learning.soft_targets(np.array([4.0, 1.0, 0.0]), ROOMS, temperatures=(1, 4))
     sure, flat = ([bar.get_width() for bar in ax.patches] for ax in figure.axes)
@@ -210,6 +231,15 @@ def test_the_shares_of_kernels_and_of_classes_of_instructions_add_up_to_all_of_t
         assert ends == pytest.approx([100.0, 100.0])
     kinds = [text.get_text() for text in device.kernels(results.device_steps(run[2])).legends[0].get_texts()]
     assert kinds == ["conv 2d", "add"]  # the one with most instructions first, without its type
+
+
+def test_a_kind_has_one_colour_in_every_figure_and_no_two_in_one_have_the_same():
+    few = device._ink(["conv", "add", "matmul", device.OTHERS])
+    many = device._ink(["matmul", "conv", *"abcdef", device.OTHERS])
+    for ink in (few, many):
+        assert len(set(ink.values())) == len(ink)
+    shared = few.keys() & many.keys()
+    assert len(shared) == 3 and all(few[kind] == many[kind] for kind in shared)
 
 
 def test_kinds_beyond_the_colours_are_put_together():

@@ -11,6 +11,7 @@ import pandas as pd
 
 from tinyloc.config import Config, Distillation, Neural
 from tinyloc.evaluation import paired, statistics
+from tinyloc.report.numbers import percent, points
 from tinyloc.report.runs import Scored, Scores, alike
 
 
@@ -90,3 +91,31 @@ def _compared(ours: Scored | None, theirs: Scored | None) -> dict[str, float]:
 
 def _ends(name: str, mean: float, low: float, high: float) -> dict[str, float]:
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
+
+
+def seeds_in_words(students: pd.DataFrame, scores: Scores) -> str:
+    """Markdown: what was found to help or to hurt, seed by seed, and how much of it rests on one of them.
+
+    students: of `table`, from the same scores. Nothing where nothing was found, or with one seed.
+    """
+    lines = []
+    for _, row in students[students["verdict"].isin((paired.BETTER, paired.WORSE))].iterrows():
+        taught, plain = alike(*(scores[row["dataset"], row[name]] for name in ("entry", "plain")))
+        if plain.n_seeds < 2:
+            continue
+        alone, difference = _by_seed(plain), _by_seed(taught) - _by_seed(plain)
+        most = difference.argmax() if row["verdict"] == paired.BETTER else difference.argmin()
+        others = np.delete(difference, most).mean()
+        lines.append(
+            f"- **{row['dataset']}**, {row['plain']}, {row['imitates']}: alone {', '.join(map(percent, alone))} %; the "
+            f"teaching adds {', '.join(map(points, difference))} points. Without the seed that counts most "
+            f"({percent(alone[most])} % alone) that is {points(others)} in the mean."
+        )
+    return "\n".join(["What helps or hurts, seed by seed (macro F1):\n", *lines]) if lines else ""
+
+
+def _by_seed(units: statistics.Units) -> np.ndarray:
+    """The score of each seed [K]: of units that are scored together, or the mean of theirs."""
+    if units.pooled:
+        return statistics.macro_f1(units.counts.sum(1))
+    return statistics.macro_f1(units.counts).mean(1)

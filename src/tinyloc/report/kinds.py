@@ -152,8 +152,8 @@ def forms_in_words(found: pd.DataFrame, profile: str = PROFILE) -> str:
         size = rows[["tflite_bytes", "arena_bytes"]]
         lines.append(
             f"- **{dataset}**: by windows float32 scores {points(test.difference, 2)} points of macro F1 against the "
-            f"stream (95 % interval {points(test.low, 2)} to {points(test.high, 2)}; p of the test of no "
-            f"difference {p_value(test.p)}). Its arena is {kilobytes(size.loc[WINDOW, 'arena_bytes'])} KB, "
+            f"stream (95 % interval {points(test.low, 2)} to {points(test.high, 2)}; p of the test of no difference "
+            f"{p_value(test.p)}). Its arena is {kilobytes(size.loc[WINDOW, 'arena_bytes'])} KB, "
             f"{size.loc[WINDOW, 'arena_bytes'] / size.loc[STREAM, 'arena_bytes']:.1f} times the stream's "
             f"{kilobytes(size.loc[STREAM, 'arena_bytes'])} KB, with a file of "
             f"{kilobytes(size.loc[WINDOW, 'tflite_bytes'])} KB beside {kilobytes(size.loc[STREAM, 'tflite_bytes'])} KB."

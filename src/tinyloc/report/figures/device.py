@@ -1,7 +1,7 @@
 """Chapter 6: what a compiled model is made of, on the board: its memory, its kernels, its instructions, its time."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -20,6 +20,15 @@ FLASH_PARTS = {
     "flash.startup": "startup",
     "flash.data": "initial values",
 }
+OWN = {
+    "selective step": COLOURS[0],
+    "fully connected": COLOURS[1],
+    "matmul": COLOURS[2],
+    "conv": COLOURS[3],
+    "fused": COLOURS[4],
+    OTHERS: COLOURS[8],
+}
+"""Kinds of kernels that are in several figures, and have one colour in all of them."""
 TYPE = re.compile(r"_(s8|s16|s16x8|s32|f32)$")
 
 
@@ -103,14 +112,25 @@ def _shares(table: pd.DataFrame, label: str, whole: pd.Index | None = None) -> F
     return _stacked(shown.assign(**{OTHERS: rest}) if (rest > 0).any() else shown.loc[:, shown.any()], label)
 
 
+def _ink(kinds: Iterable[str]) -> dict[str, str]:
+    """A colour for every kind: its own, or the next that is no other's in this figure."""
+    own = {kind: OWN[kind] for kind in kinds if kind in OWN}
+    free = [colour for colour in COLOURS if colour not in own.values()]
+    if own.keys() - {OTHERS}:  # a figure of kernels: what another figure has for a kind of its own comes last
+        free.sort(key=list(OWN.values()).__contains__)
+    others = iter(free)
+    return {kind: own.get(kind) or next(others) for kind in kinds}
+
+
 def _stacked(table: pd.DataFrame, label: str, total: str | None = None) -> Figure:
     """A bar a row of `table` (index: dataset, label), a colour a column. total: how the sum is written, if it is."""
     names = [f"{dataset}: {label}" for dataset, label in table.index]
     figure, axes = panels(1, 1.4 + 0.45 * len(names))
     ax = axes[0, 0]
     left = pd.Series(0.0, index=table.index)
-    for name, colour in zip(table, COLOURS, strict=False):
-        ax.barh(names, table[name], left=left, color=colour, label=name, height=0.55)
+    ink = _ink(table)
+    for name in table:
+        ax.barh(names, table[name], left=left, color=ink[name], label=name, height=0.55)
         left += table[name]
     if total:
         for end, name in zip(left, names, strict=True):

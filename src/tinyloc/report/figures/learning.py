@@ -1,6 +1,6 @@
 """Chapters 2, 3 and 5: how models learn, and how well they do on people they have never met."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -95,10 +95,11 @@ def fold_scores(folds: pd.DataFrame, summary: pd.DataFrame) -> Figure:
 
 
 @styled
-def differences(units: pd.DataFrame, intervals: pd.DataFrame) -> Figure:
-    """Paired differences of macro F1 in points, unit by unit, with the mean and its 95 % interval below.
+def differences(units: pd.DataFrame, intervals: pd.DataFrame, pooled: Collection[str] = ()) -> Figure:
+    """Paired differences of macro F1 in points, unit by unit, with that of all and its 95 % interval below.
 
-    units: dataset, unit, difference (fractions). intervals: dataset, mean, low, high (fractions).
+    units: dataset, unit, difference (fractions). intervals: dataset, mean, low, high (fractions). pooled: the data sets
+    whose units are scored together (`statistics.Units`), so that the score of all is not the mean of theirs.
     """
     datasets = units["dataset"].unique()
     heights = [1.3 + 0.24 * (units["dataset"] == d).sum() for d in datasets]
@@ -112,7 +113,8 @@ def differences(units: pd.DataFrame, intervals: pd.DataFrame) -> Figure:
         ax.hlines(at, 100 * interval["low"], 100 * interval["high"], color=COLOURS[3], lw=2.5)
         ax.plot(100 * interval["mean"], at, "D", color=COLOURS[3], ms=7)
         ax.axvline(0, color="black", lw=1)
-        ax.set_yticks([*part.index, at], [*part["unit"], "mean, 95 %"])
+        below = "all together, 95 %" if dataset in pooled else "mean, 95 %"
+        ax.set_yticks([*part.index, at], [*part["unit"], below])
         ax.set(ylim=(at + 0.7, -0.7), xlabel="difference in macro F1 (points)", title=dataset)
     return figure
 
@@ -145,31 +147,40 @@ def ablation(students: pd.DataFrame) -> Figure:
 
 
 @styled
-def marginals(softmax: np.ndarray, marginals: np.ndarray, true: np.ndarray, rooms: Sequence[str]) -> Figure:
-    """One window as a teacher sees it: step by step, and with its CRF, which knows the whole window.
+def marginals(softmax: np.ndarray, marginals: np.ndarray, true: np.ndarray, rooms: Sequence[str], of: str) -> Figure:
+    """One window as a teacher sees it: step by step, with its CRF, which knows the whole window, and what that changes.
 
-    softmax, marginals: probabilities [T, R]; true: rooms [T].
+    softmax, marginals: probabilities [T, R]; true: rooms [T]; of: what window it is, for the title.
     """
-    figure, axes = panels(2, 1.2 + 0.2 * len(rooms), sharex=True)
-    titles = ("softmax of the scores: each step for itself", "marginals of the CRF: each step within its window")
+    figure, axes = panels(3, 0.9 + 0.2 * len(rooms), sharex=True)
+    axes = axes[:, 0]
+    changes = marginals - softmax
+    most = np.abs(changes).max() or 1.0  # all may be equal
+    titles = (
+        f"{of}: softmax of the scores, each step for itself",
+        "marginals of the CRF, each step within its window",
+        "what the CRF adds or takes away",
+    )
+    scales = 2 * [{"cmap": "Blues", "vmin": 0, "vmax": 1}] + [{"cmap": "PuOr", "vmin": -most, "vmax": most}]
     steps = np.arange(1, len(true) + 1)
-    for ax, probability, title in zip(axes[:, 0], (softmax, marginals), titles, strict=True):
-        shown = ax.imshow(
-            probability.T,
-            aspect="auto",
-            cmap="Blues",
-            vmin=0,
-            vmax=1,
-            extent=(0.5, len(true) + 0.5, len(rooms) - 0.5, -0.5),
-        )
-        ax.plot(steps, true, "s", color=COLOURS[1], ms=4, label="true room")
+    ends = (0.5, len(true) + 0.5, len(rooms) - 0.5, -0.5)
+    for ax, values, title, scale in zip(axes, (softmax, marginals, changes), titles, scales, strict=True):
+        ax.imshow(values.T, aspect="auto", extent=ends, **scale)
         ax.set_yticks(range(len(rooms)), rooms)
         ax.grid(False)
         ax.set_title(title)
-    axes[1, 0].set_xlabel("step of the window")
-    axes[1, 0].xaxis.get_major_locator().set_params(integer=True)
-    figure.colorbar(shown, ax=axes[:, 0], label="probability")
-    _legend(figure, axes[0, 0], 1)
+    for ax in axes[:2]:
+        ax.plot(steps, true, "s", color=COLOURS[1], ms=4, label="true room")
+    likeliest = marginals.argmax(1)
+    other = likeliest != softmax.argmax(1)
+    if other.any():
+        ring = {"mfc": "none", "mec": COLOURS[3], "ms": 9}
+        axes[1].plot(steps[other], likeliest[other], "D", label="likeliest only with the CRF", **ring)
+    axes[2].set_xlabel("step of the window")
+    axes[2].xaxis.get_major_locator().set_params(integer=True)
+    figure.colorbar(axes[1].images[0], ax=axes[:2], label="probability")
+    figure.colorbar(axes[2].images[0], ax=axes[2], label="difference")
+    _legend(figure, axes[1], 2)
     return figure
 
 

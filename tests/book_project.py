@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 REPOSITORY = Path(__file__).parents[1]
@@ -22,12 +23,12 @@ INTRO = """\
 The one chapter is {ref}`chapter-one`, after {cite}`somebody2020`.
 """
 REFERENCES = "@book{somebody2020, author = {Somebody}, title = {Something}, publisher = {A press}, year = {2020}}\n"
-# One model that fits in a second, on a house that is simulated in one.
+# One model that fits in a second, on a house that is simulated in one; with names that a shell would take apart.
 CONFIG = """\
-name: tiny
+name: tiny & home
 seeds: [0]
 datasets:
-  house: {kind: house, fingerprint_minutes: 3, fingerprint_walks: 1, living_minutes: 3, living_recordings: 1}
+  my house: {kind: house, fingerprint_minutes: 3, fingerprint_walks: 1, living_minutes: 3, living_recordings: 1}
 models:
   neighbours: {family: neighbours, k: 7}
 """
@@ -64,10 +65,13 @@ def chapter() -> nbformat.NotebookNode:
 class Project:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.root = folder / "build" / "tiny"
         self.notebook = folder / "notebooks" / "01-chapter.ipynb"
         self.intro = folder / "book" / "intro.md"
         self.config = folder / "configs" / "tiny.yaml"
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "build" / yaml.safe_load(self.config.read_text())["name"]
 
     def invent(self) -> None:
         """Settings of the real book around one page and one notebook of our own."""

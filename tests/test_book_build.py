@@ -74,7 +74,7 @@ def test_changed_model_trains_again_and_the_rest_of_the_stages_stay(project: Pro
 
 def said_last(output: str) -> str:
     """The last line that is about the study and not about Snakemake."""
-    return next(line for line in reversed(output.splitlines()) if line.startswith("build/tiny/logs/"))
+    return next(line for line in reversed(output.splitlines()) if line.startswith("build/tiny & home/logs/"))
 
 
 def test_failed_cell_stops_the_build_and_is_named_last(project: Project) -> None:
@@ -83,7 +83,7 @@ def test_failed_cell_stops_the_build_and_is_named_last(project: Project) -> None
     run = project.make()
     assert run.returncode != 0
     line = said_last(run.stdout)
-    assert line.startswith("build/tiny/logs/01-chapter.log: notebooks/01-chapter.ipynb, cell 3 ")
+    assert line.startswith("build/tiny & home/logs/01-chapter.log: notebooks/01-chapter.ipynb, cell 3 ")
     assert "NameError: name 'seven' is not defined" in line
     # no half output: the page stays, and how far the notebook came lies with the logs
     assert project.page("01-chapter") == before
@@ -97,7 +97,9 @@ def test_failed_stage_fails_again_though_the_last_book_is_there(project: Project
         run = project.make()
         assert run.returncode != 0
         line = said_last(run.stdout)
-        assert line.startswith("build/tiny/logs/train-house-neighbours-seed0.log: tinyloc: neighbours: k 7000, but ")
+        assert line.startswith(
+            "build/tiny & home/logs/train-my house-neighbours-seed0.log: tinyloc: neighbours: k 7000, but "
+        )
 
 
 def test_broken_reference_fails_every_time_and_keeps_the_last_good_book(project: Project) -> None:

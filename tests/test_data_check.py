@@ -11,6 +11,7 @@ from rich.console import Console
 from tinyloc import config
 from tinyloc.data import check, sources
 from tinyloc.data.packets import ACCELERATION, write_csv
+from tinyloc.data.windows import cut
 from tinyloc.errors import InputError
 from tinyloc.study import Study
 
@@ -150,8 +151,8 @@ def test_names_that_are_probably_one(tmp_path):
     room = {"hall": "Shed"}
     write_csv(tmp_path / "ann.csv", radio(gateways=("ap1", "AP 1")).replace({"true_room": room}))
     said = warned(tmp_path / "ann.csv", rooms=["shed", "Shed", "loft", "attic"])
-    assert "rooms shed, Shed differ in capitals or blanks alone" in said
-    assert "gateways AP 1, ap1 differ in capitals or blanks alone" in said
+    assert "rooms shed, Shed differ in capitals, blanks or the spelling of accents alone" in said
+    assert "gateways AP 1, ap1 differ in capitals, blanks or the spelling of accents alone" in said
     assert "nobody was in room attic" in said
 
 
@@ -221,13 +222,45 @@ def test_the_written_configuration_describes_the_same_data(folder, tmp_path, one
 
 
 def test_a_configuration_with_accelerometer_keeps_what_belongs_to_it(tmp_path):
-    packets = table(np.arange(0, 120_000, 500), room=["hall"] * 120 + ["attic"] * 120)
+    packets = table(np.arange(0, 14_400_000, 1000), room=["hall"] * 7200 + ["attic"] * 7200)
     write_csv(tmp_path / "ann.csv", packets.assign(**dict.fromkeys(ACCELERATION, 0.5)))
     check.configuration(
         check.look(tmp_path / "ann.csv"), tmp_path / "ann.csv", tmp_path / "my.yaml", config.profile("quick")
     )
     written = config.read(tmp_path / "my.yaml")
     assert written.datasets["my"].accelerometer and written.models == config.profile("quick").models
+
+
+def test_few_windows_make_more_epochs_and_as_much_more_patience(folder, tmp_path):
+    quick = config.profile("quick")
+    found = check.look(folder)
+    check.configuration(found, folder, tmp_path / "my.yaml", quick)
+    for name, model in config.read(tmp_path / "my.yaml").models.items():
+        if not isinstance(model, config.Neural):
+            continue
+        hop, batch = quick.windows.train_hop, model.training.batch
+        length = getattr(model, "train_length", found.windows.length)
+        windows = min(len(cut(fold.train, length, hop).step) for fold in found.folds)
+        epochs, before = model.training.epochs_over(windows), quick.models[name].training
+        assert epochs * -(-windows // batch) >= check.LEAST_UPDATES > before.epochs * -(-windows // batch)
+        assert model.training.patience / before.patience == pytest.approx(epochs / before.epochs, rel=0.2)
+
+
+def test_hidden_files_are_none_and_capitals_do_not_matter(folder, tmp_path):
+    names = sorted(path.name for path in folder.glob("*.csv"))
+    (folder / names[0]).rename(folder / names[0].replace(".csv", ".CSV"))
+    for hidden in (".partial-x.csv", f"._{names[1]}"):
+        (folder / hidden).write_bytes(b"\0")
+    found = check.look(folder)
+    assert [file.name for file in found.files] == [names[0].replace(".csv", ".CSV"), *names[1:]]
+    check.configuration(found, folder, tmp_path / "my.yaml", config.profile("quick"))
+    loaded = sources.load("my", config.read(tmp_path / "my.yaml").datasets["my"])
+    assert [r.name for r in loaded.recordings] == [r.name for r in found.dataset.recordings]
+
+
+def test_accents_that_are_spelt_in_two_ways(tmp_path):
+    write_csv(tmp_path / "ann.csv", radio().replace({"true_room": {"hall": "K\u00fcche", "loft": "Ku\u0308che"}}))
+    assert "the spelling of accents alone" in warned(tmp_path / "ann.csv")
 
 
 def test_a_study_runs_on_it(folder, tmp_path):

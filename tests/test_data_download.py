@@ -1,6 +1,7 @@
 """Downloads from a server of the tests' own: verified, taken up again, and never half a file under its name."""
 
 import http.server
+import resource
 import shutil
 import tarfile
 import threading
@@ -9,7 +10,7 @@ import zipfile
 import pytest
 from residential_houses import write_houses
 
-from tinyloc.data import shib
+from tinyloc.data import download, shib
 from tinyloc.data.download import download_residential, download_shib, fetch
 from tinyloc.data.residential import FOLDER
 from tinyloc.errors import InputError
@@ -222,6 +223,41 @@ def test_an_archive_of_something_else_is_refused(tmp_path, server, houses):
     (copy / "house_C" / "metadata" / "room_tags.dat").unlink()
     server.files["/archive"] = packed(copy, tmp_path / "a.zip")
     with pytest.raises(InputError, match=r"has no .*house_C/metadata/room_tags\.dat"):
+        download_residential(tmp_path / "data", f"{server.url}/archive", nothing)
+    assert there(tmp_path / "data") == []
+
+
+def test_a_full_disk_is_not_the_archives_fault(tmp_path, server, houses, monkeypatch):
+    server.files["/archive"] = packed(houses, tmp_path / "a.zip")
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    monkeypatch.setattr(download, "_check_archive", lambda path: None)
+    monkeypatch.setattr(download, "_unpack", with_small_files(download._unpack, limit))
+    with pytest.raises(InputError, match=r"cannot be written \(File too large\); make room and run it again"):
+        download_residential(tmp_path / "data", f"{server.url}/archive", nothing)
+    monkeypatch.undo()
+    assert not (tmp_path / "data" / "sphere" / ".partial-unpacked").exists()
+    download_residential(tmp_path / "data", f"{server.url}/archive", nothing)  # from the archive that is there
+
+
+def with_small_files(unpack, limit):
+    """`unpack` where the system lets no file grow beyond ten bytes; Python ignores the signal that comes with it."""
+
+    def unpacking(content, path):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, limit[1]))
+        try:
+            unpack(content, path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+
+    return unpacking
+
+
+def test_an_archive_that_calls_itself_encrypted_is_refused(tmp_path, server, houses):
+    whole = bytearray(packed(houses, tmp_path / "a.zip"))
+    entry = whole.rindex(b"PK\x01\x02")  # in the directory at the end
+    whole[entry + 8] |= 1
+    server.files["/archive"] = bytes(whole)
+    with pytest.raises(InputError, match=r"truncated or altered \(.*encrypted"):
         download_residential(tmp_path / "data", f"{server.url}/archive", nothing)
     assert there(tmp_path / "data") == []
 

@@ -20,6 +20,7 @@ from tinyloc.data.plans import ANTENNA_M, PLANS, A, B, D
 from tinyloc.data.simulate import simulate
 from tinyloc.data.splits import folds
 from tinyloc.data.windows import cut
+from tinyloc.errors import InputError
 from tinyloc.models.baselines import Neighbours
 
 PROPERTY = settings(derandomize=True, deadline=None, max_examples=25)
@@ -298,6 +299,20 @@ def test_a_channel_without_noise_hears_everything_it_can():
     quiet = Channel(sensitivity_dbm=-200, best_reception=1)
     packets = short(channel=quiet).recordings[-1].packets
     assert (packets.groupby("seqno").size() == len(A.gateways)).all()
+
+
+def test_a_receiver_reports_nothing_outside_its_range():
+    channel = {"reference_dbm": 60.0, "sensitivity_dbm": -300.0}
+    rssi = np.concatenate([r.packets["rssi"] for r in short(channel=channel).recordings])
+    assert rssi.max() == 20 and rssi.min() >= -127
+
+
+@pytest.mark.parametrize(
+    "changes", [{"channel": {"best_reception": 0.0}}, {"living_minutes": 0.003}], ids=["deaf", "too short"]
+)
+def test_a_recording_without_packets_says_what_to_change(changes):
+    with pytest.raises(InputError, match=r"^a simulated recording of .* s: .*give more minutes"):
+        short(**changes)
 
 
 def test_one_packet_on_several_rows_is_the_same_packet(whole):

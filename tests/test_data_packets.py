@@ -73,6 +73,22 @@ def test_missing_column_is_named_with_those_that_are_there(tmp_path, lines, colu
     assert all(name in message for name in set(COLUMNS) - {column}) and "other" in message
 
 
+def test_true_is_no_number(tmp_path, lines):
+    for line in range(2, len(lines) + 1):
+        lines = put(lines, line, "rssi", "True")
+    assert "'True' is not a number; give whole dBm" in refusal(tmp_path, lines)
+
+
+def test_a_remark_above_the_header_is_not_taken_for_one_column(tmp_path, lines):
+    assert "begin the file with the names of its columns" in refusal(tmp_path, ["# my data", *lines])
+
+
+def test_without_numbers_of_packets_the_accelerometer_can_be_left_out(tmp_path, lines):
+    assert "leave the accelerometer out (--no-accelerometer" in refusal(
+        tmp_path, [lines[0].replace("seqno", "number"), *lines[1:]]
+    )
+
+
 def test_column_that_stands_twice(tmp_path, lines):
     lines[0] = lines[0].replace("s1x", "rssi")
     lines[0] += ",s1x"
@@ -95,6 +111,8 @@ def test_header_without_packets(tmp_path, lines):
 @pytest.mark.parametrize(
     ("column", "value", "words"),
     [
+        ("timestamp", "1000", "'1000' is not a time; write it as"),
+        ("timestamp", "2017-08-07", "'2017-08-07' is not a time"),
         ("rssi", "loud", "'loud' is not a number; give whole dBm"),
         ("rssi", "", "'' is not a number"),
         ("rssi", "nan", "'nan' is not a number"),

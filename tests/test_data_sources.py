@@ -156,8 +156,8 @@ def test_an_error_in_a_session_names_the_file(alone, published):
 
 
 # ── own CSV files ────────────────────────────────────────────────────────────────────────────────
-def own(folder):
-    return CsvData(kind="csv", folder=folder, gateways=list(GATEWAYS), rooms=list(ROOMS))
+def own(folder, **settings):
+    return CsvData(kind="csv", folder=folder, gateways=list(GATEWAYS), rooms=list(ROOMS), **settings)
 
 
 def test_a_folder_of_csv_files_is_a_data_set(tmp_path):
@@ -175,6 +175,19 @@ def test_a_folder_of_csv_files_is_a_data_set(tmp_path):
     before = stamp(config)
     (tmp_path / "bo.csv").write_text((tmp_path / "bo.csv").read_text() + "\n")
     assert stamp(config) != before
+
+
+def test_files_of_one_name_in_two_folders_are_two_recordings(tmp_path):
+    for day in ("monday", "tuesday"):
+        write_csv(tmp_path / day / "ann-1.csv", table([0, 500]))
+    loaded = sources.load("own", own(tmp_path, files="*/*.csv"))
+    assert [(r.name, r.participant) for r in loaded.recordings] == [("monday/ann-1", "ann"), ("tuesday/ann-1", "ann")]
+
+
+def test_a_line_break_in_a_files_name_is_refused(tmp_path):
+    write_csv(tmp_path / "ann\n1.csv", table([0, 500]))
+    with pytest.raises(InputError, match="a line break or the like in a file's name"):
+        sources.load("own", own(tmp_path))
 
 
 def test_one_file_of_a_folder(tmp_path):

@@ -11,6 +11,7 @@ from tinyloc import cli, config
 from tinyloc.config import Features, HouseData, Robustness
 from tinyloc.data import houses
 from tinyloc.data.features import steps
+from tinyloc.data.packets import ACCELERATION
 from tinyloc.data.simulate import simulate
 from tinyloc.data.splits import folds
 from tinyloc.errors import InputError
@@ -183,8 +184,16 @@ def test_a_model_that_is_not_to_be_disturbed_is_named(study):
     with pytest.raises(InputError, match=r"robustness model 'nobody': .* there are neighbours, window, stream"):
         study.robustness("one", "nobody", 0)
     without = Study(study.config.model_copy(update={"robustness": None}), study.root, progress=False)
-    with pytest.raises(InputError, match="there are none"):
+    with pytest.raises(InputError, match="has no `robustness`; add one with models"):
         without.robustness("one", "neighbours", 0)
+
+
+def test_a_length_that_no_window_has_is_named_before_anything_is_trained(study):
+    asked = study.config.robustness.model_copy(update={"window_lengths": [5, 2000]})
+    long = Study(study.config.model_copy(update={"robustness": asked}), study.root, progress=False)
+    with pytest.raises(InputError, match=r"robustness\.window_lengths 2000: the longest stretch without a gap has"):
+        long.robustness("one", "window", 0)
+    assert not (study.root / "lengths" / "2000").exists()
 
 
 @pytest.mark.parametrize(
@@ -192,6 +201,7 @@ def test_a_model_that_is_not_to_be_disturbed_is_named(study):
     [
         ({"robustness": {"models": ["nobody"]}}, "robustness.models: no model is called 'nobody'"),
         ({"robustness": {"models": ["neighbours"], "dropped": [1.5]}}, "robustness.dropped.0"),
+        ({"datasets": {"x": {"kind": "lomapp", "folder": "x"}}}, "'x' is of arrays, which have no packets to lose"),
         ({"datasets": {"x": {"kind": "houses", "houses": ["a", "b"]}}}, "no data set of one house is called 'a'"),
     ],
 )
@@ -227,3 +237,15 @@ def test_houses_that_share_no_names_are_refused_in_one_line(home, what):
     other = replace(home, name="b", **{what: (*getattr(home, what)[1:], "elsewhere")})
     with pytest.raises(InputError, match=rf"datasets.x.houses: 'one' and 'b' do not share the {what} .*elsewhere"):
         houses.join("x", [home, other])
+
+
+def test_houses_with_unlike_accelerometers_are_not_joined(home):
+    without = [replace(r, packets=r.packets.drop(columns=list(ACCELERATION))) for r in home.recordings]
+    with pytest.raises(InputError, match=r"'one' carry 5 accelerometer samples and those of 'b' 0"):
+        houses.join("x", [home, replace(home, name="b", recordings=tuple(without))])
+
+
+def test_silence_lies_below_all_that_is_heard(study, tmp_path):
+    loud = study.config.features.model_copy(update={"silent_dbm": -80.0})
+    with pytest.raises(InputError, match=r"one: features\.silent_dbm -80: gateways were heard at -1\d\d? dBm"):
+        Study(study.config.model_copy(update={"features": loud}), tmp_path, progress=False).prepared("one")

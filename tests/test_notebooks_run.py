@@ -72,3 +72,13 @@ def test_a_notebook_run_again_makes_the_same_files(tiny_book, tmp_path, name):
     parameters = {"profile": str(tiny_book.config), "root": str(root)}
     execute(tiny_book.folder / "notebooks" / name, tmp_path / name, tmp_path / "log", parameters)
     assert [item for item in manifest.read(root) if item.page == Path(name).stem] == before
+
+
+def test_a_configuration_that_disturbs_no_model_has_a_book_too(tiny_book, tmp_path):
+    """As `tinyloc data check` writes one: sections are optional, and a page with an empty table would not build."""
+    project = tiny_book.copy(tmp_path / "repository")
+    lines = project.config.read_text().splitlines(keepends=True)
+    project.config.write_text("".join(line for line in lines if not line.startswith("robustness")))
+    run = project.make()
+    assert run.returncode == 0, run.stdout
+    assert "No model of this profile was disturbed" in project.page("02-teacher")

@@ -139,3 +139,8 @@ def test_a_drawn_figure_shows_itself_in_jupyter(tmp_path):
 
 def test_a_table_is_written_without_an_index(run):
     assert (run[0] / "tables/scores.csv").read_text() == "model,macro F1 (%)\nforest,98.3\nteacher,98.9\n"
+
+
+def test_a_table_without_rows_is_shown_as_a_row_of_dashes(tmp_path):
+    Page(tmp_path, "01-data").table("nothing", pd.DataFrame(columns=["model", "score"]), [])
+    assert (tmp_path / "tables/nothing.csv").read_text() == "model,score\n–,–\n"

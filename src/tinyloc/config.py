@@ -552,6 +552,9 @@ class Config(Strict):
                 raise ValueError(f"robustness.models: no model is called {name!r}")
             if isinstance(self.models[name], EnsembleModel):
                 raise ValueError(f"robustness.models: {name!r} is an ensemble; name its members")
+        for name, data in self.datasets.items():
+            if self.robustness and isinstance(data, LomappData):
+                raise ValueError(f"robustness: {name!r} is of arrays, which have no packets to lose; remove one")
         for i, export in enumerate(self.exports):
             if not isinstance(self.models.get(export.model), Neural):
                 raise ValueError(f"exports.{i}.model: no neural model is called {export.model!r}")

@@ -10,7 +10,7 @@ the whole study give the same files.
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,10 +20,11 @@ from tinyloc import config as configuration
 from tinyloc import provenance
 from tinyloc.config import Config
 from tinyloc.data import houses, sources
-from tinyloc.data.features import Steps
+from tinyloc.data.features import Steps, stacked
 from tinyloc.data.packets import Dataset
 from tinyloc.data.splits import Fold, folds
 from tinyloc.data.store import read_packets, read_steps, stamp, write_packets, write_steps
+from tinyloc.data.windows import longest_run
 from tinyloc.errors import InputError
 from tinyloc.files import REPOSITORY, alone, read_json, sha256, sweep, write_json
 from tinyloc.timing import Clock, costed
@@ -36,6 +37,9 @@ FIT_CODE = (*DATA_CODE, "models", "training", *SCORE_CODE)
 EXPORT_CODE = (*FIT_CODE, "export", "device/tflm.py", "device/arena.py")
 DEVICE_CODE = ("aot", "device")
 ROBUSTNESS_CODE = (*FIT_CODE, "evaluation/conditions.py", "evaluation/robustness.py")
+
+# Of all levels that were heard: a rare one that is as weak as silence does no harm.
+DROWNED = 0.001
 
 # Between floats of the board, of the host and of TFLite Micro; integers must be equal.
 FLOAT_TOLERANCE = 1e-5
@@ -168,6 +172,8 @@ class Study:
 
     def _write_prepared(self, dataset: str, folder: Path, key: str) -> None:
         loaded = self._binned(dataset)
+        if loaded.dataset is not None:  # what heard nothing in arrays is what is as weak as silence
+            _require_silence(dataset, loaded.steps, self.config.features.silent_dbm)
         write_steps(folder / "steps.npz", loaded.steps)
         if loaded.dataset is not None:
             write_packets(folder / "packets.parquet", loaded.dataset)
@@ -259,6 +265,7 @@ class Study:
     def robustness(self, dataset: str, model: str, seed: int) -> Path:
         """`model` under every condition of the configuration's `robustness`: `robustness.json` beside its metrics."""
         inputs = self.robustness_inputs(model)
+        self._require_lengths(dataset)
         trained = self._at_lengths(dataset, model, seed)
         folder = trained[self.config.windows.length]
         path = folder / "robustness.json"
@@ -298,12 +305,24 @@ class Study:
     def robustness_inputs(self, model: str) -> dict:
         """What a robustness run is made from, besides the trained model."""
         settings = self.config.robustness
-        if settings is None or model not in settings.models:
-            raise InputError(_unknown("robustness model", model, settings.models if settings else []))
+        if settings is None:
+            raise InputError("the configuration has no `robustness`; add one with models, as configs/quick.yaml has")
+        if model not in settings.models:
+            raise InputError(_unknown("robustness model", model, settings.models))
         return {
             "robustness": settings.model_dump(exclude={"models"}),
             "code": provenance.code_digest(*ROBUSTNESS_CODE),
         }
+
+    def _require_lengths(self, dataset: str) -> None:
+        """Raises InputError: some part of a fold has no window as long as `robustness.window_lengths` asks for."""
+        longest = max(self.config.robustness.window_lengths)
+        parts = (part for fold in self.prepared(dataset).folds for part in (fold.train, fold.test))
+        if (run := min(map(longest_run, parts))) < longest:
+            raise InputError(
+                f"{dataset}: robustness.window_lengths {longest}: the longest stretch without a gap has {run} steps in "
+                "some fold's part; leave it out"
+            )
 
     def _at_lengths(self, dataset: str, model: str, seed: int) -> dict[int, Path]:
         """The folder of the model for every window length that it is asked at.
@@ -565,6 +584,19 @@ def _packets(dataset: str, path: Path) -> Dataset:
     if not path.is_file():
         raise InputError(f"datasets.{dataset}: these data came as windows, so there are no packets to look at")
     return read_packets(path)
+
+
+def _require_silence(dataset: str, steps: Sequence[Steps], silent_dbm: float) -> None:
+    """Models take silence for the lowest level of all: HMMs, levels in pieces and augmentation rest on it.
+
+    Raises InputError: more than DROWNED of what gateways heard lies at or below `features.silent_dbm`.
+    """
+    heard, level = stacked(steps, "heard") > 0, stacked(steps, "rssi")
+    if heard.any() and (level[heard] <= silent_dbm).mean() > DROWNED:
+        raise InputError(
+            f"datasets.{dataset}: features.silent_dbm {silent_dbm:g}: gateways were heard at {level[heard].min():.0f} "
+            "dBm; give a level below all that is heard"
+        )
 
 
 def _recordings_of(dataset: Dataset, fold: Fold) -> Dataset:

@@ -5,8 +5,11 @@
 
 import glob
 import os
+import shlex
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,18 +17,19 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from tinyloc.config import Config, CsvData, Features, Windows, validated
+from tinyloc.config import Config, CsvData, Features, Model, Neural, Training, Windows, validated
 from tinyloc.data.features import Steps, all_steps, stacked
 from tinyloc.data.packets import Dataset, Recording, acceleration, missing, read_csv, samples
-from tinyloc.data.sources import participant
+from tinyloc.data.sources import participant, recording_name, recordings_in, require_alike
 from tinyloc.data.splits import Fold, folds
-from tinyloc.data.windows import longest_run
+from tinyloc.data.windows import counted, longest_run
 from tinyloc.errors import InputError
 from tinyloc.files import write_text
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+LEAST_UPDATES = 1_000  # of a network's weights: about as many as the quick profile makes on the SHIB recordings
 WITHOUT = {
     "activity": "every packet has the activity `unknown`; only descriptions use it",
     "seqno": "each row is taken for a packet of its own; without an accelerometer nothing else needs it",
@@ -73,7 +77,7 @@ def look(
 
     Raises InputError: nothing there, or a file that is no packet table.
     """
-    files = tuple(sorted(path.glob("*.csv"))) if path.is_dir() else (path,)
+    files = tuple(recordings_in(path)) if path.is_dir() else (path,)
     if not files:
         raise InputError(f"{path}: no CSV file there; put one file a recording, called participant-number.csv")
     tables = []
@@ -81,9 +85,10 @@ def look(
         say(f"reading {file.name} ({i} of {len(files)})")
         tables.append(read_csv(file, gateways, rooms, accelerometer))
     say("cutting steps")
-    _require_alike(files, tables)
+    require_alike(files, tables)
     recordings = tuple(
-        Recording(file.stem, participant(file), "calibration", t) for file, t in zip(files, tables, strict=True)
+        Recording(recording_name(file, file.parent), participant(file), "calibration", t)
+        for file, t in zip(files, tables, strict=True)
     )
     dataset = Dataset(
         name=path.stem,
@@ -113,14 +118,6 @@ def look(
             *_slips(dataset, steps),
         ),
     )
-
-
-def _require_alike(files: Sequence[Path], tables: Sequence[pd.DataFrame]) -> None:
-    for file, table in zip(files, tables, strict=True):
-        if len(table.columns) != len(tables[0].columns):
-            raise InputError(
-                f"{file}: other accelerometer columns than {files[0].name}; a data set needs the same in all"
-            )
 
 
 def _names(tables: Sequence[pd.DataFrame], column: str) -> list[str]:
@@ -193,8 +190,13 @@ def _slips(dataset: Dataset, steps: Sequence[Steps]) -> list[str]:
     for what, names in (("rooms", dataset.rooms), ("gateways", dataset.gateways)):
         alike: dict[str, list[str]] = {}
         for name in names:
-            alike.setdefault("".join(name.casefold().split()), []).append(name)
-        found += [f"{what} {', '.join(same)} differ in capitals or blanks alone" for same in alike.values() if same[1:]]
+            plain = unicodedata.normalize("NFKC", name)  # an ü is one character, or a u with two dots that follow
+            alike.setdefault("".join(plain.casefold().split()), []).append(name)
+        found += [
+            f"{what} {', '.join(same)} differ in capitals, blanks or the spelling of accents alone"
+            for same in alike.values()
+            if same[1:]
+        ]
     if copies := sum(int(r.packets.duplicated(list(SAME)).sum()) for r in dataset.recordings):
         total = sum(len(r.packets) for r in dataset.recordings)
         found.append(f"{copies} of {total} rows are of a packet and a gateway that another row is of; leave copies out")
@@ -288,7 +290,7 @@ def plan(check: Check) -> list[str]:
     segments = [np.bincount(s.segment) for s in check.steps]
     length, bin_s = check.windows.length, check.features.bin_s
     short = sum(int((s < length).sum()) for s in segments)
-    windows = sum(int(np.maximum(s - length + 1, 0).sum()) for s in segments)
+    windows = sum(counted(fold.test, length, 1) for fold in check.folds)
     names = ", ".join(fold.name for fold in check.folds)
     protocol = (
         f"leave one participant out: {len(check.folds)} folds ({names})"
@@ -302,7 +304,7 @@ def plan(check: Check) -> list[str]:
         f"more than {check.features.max_gap_s:g} s ends a segment.",
         f"Features: {len(check.dataset.gateways)} of RSSI"
         + (f" and 6 of {check.n_samples} accelerometer samples a packet." if check.n_samples else "."),
-        f"Windows of {length} steps: {windows}, a new one every step"
+        f"Windows of {length} steps: {windows} to test on, a new one every step"
         + (f"; segments that are too short for one: {short}." if short else "."),
         f"Protocol {protocol}.",
     ]
@@ -346,25 +348,42 @@ def configuration(check: Check, source: Path, path: Path, models: Config) -> Non
         mode="json", exclude_unset=True, include={"seeds", "windows", "models", "exports", "devices"}
     )
     settings["windows"] = {**settings.get("windows", {}), "length": check.windows.length}
-    settings["models"] = {name: _fitted(model, check) for name, model in settings["models"].items()}
+    hop = settings["windows"].get("train_hop", check.windows.train_hop)
+    settings["models"] = {
+        name: _fitted(settings["models"][name], model, check, hop) for name, model in models.models.items()
+    }
     content = {"name": path.stem, "datasets": {path.stem: data.model_dump(mode="json")}}
     if features := check.features.model_dump(exclude_defaults=True):
         content["features"] = features
     content |= settings
     validated(path, content, Config)
+    first = next(iter(settings["models"]))
+    next_command = ["tinyloc", "train", "--config", path.name, "--dataset", path.stem, "--model", first]
     header = (
         f"# Written by `tinyloc data check`: the models of the profile {models.name} over {source.resolve().name}.\n"
-        f"# Next: tinyloc train --config {path.name} --dataset {path.stem} --model {next(iter(settings['models']))}\n"
+        f"# Next: {shlex.join(next_command)}\n"
     )
-    write_text(path, header + yaml.dump(content, Dumper=_Plain, sort_keys=False, default_flow_style=None, width=100))
+    style = {"sort_keys": False, "default_flow_style": None, "width": 100, "allow_unicode": True}
+    write_text(path, header + yaml.dump(content, Dumper=_Plain, **style))
 
 
-def _fitted(model: dict, check: Check) -> dict:
-    """A model's settings for these data: no longer training windows than there are, no shift of what is not there."""
+def _fitted(model: dict, config: Model, check: Check, hop: int) -> dict:
+    """A model's settings for these data: no longer training windows than there are, no shift of what is not there, and
+    epochs enough where few windows make short ones. config: the model with all its defaults; hop: of its training."""
     fitted = {"family": model["family"], **model}
     if "train_length" in model:
         fitted["train_length"] = min(model["train_length"], check.windows.length)
-    if "training" in model and not check.n_samples:
-        absent = {"acc_shift", "posture_shift"}
-        fitted["training"] = {key: value for key, value in model["training"].items() if key not in absent}
+    if isinstance(config, Neural):
+        absent = set() if check.n_samples else {"acc_shift", "posture_shift"}
+        training = {key: value for key, value in model.get("training", {}).items() if key not in absent}
+        fitted["training"] = {**training, **_long_enough(config.training, check, fitted.get("train_length"), hop)}
     return fitted
+
+
+def _long_enough(training: Training, check: Check, length: int | None, hop: int) -> dict:
+    """What makes a training on the smallest fold LEAST_UPDATES long, patience included; nothing where it is anyway."""
+    windows = min(counted(fold.train, length or check.windows.length, hop) for fold in check.folds)
+    longer = training.model_copy(update={"least_updates": LEAST_UPDATES}).epochs_over(max(windows, 1))
+    if longer <= training.epochs_over(max(windows, 1)):
+        return {}
+    return {"least_updates": LEAST_UPDATES, "patience": ceil(training.patience * longer / training.epochs)}

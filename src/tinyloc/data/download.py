@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 from tinyloc.data import residential, shib
 from tinyloc.errors import InputError
+from tinyloc.files import writing
 
 SHIB_URL = "https://github.com/rymc/a-dataset-for-indoor-localization-using-a-smart-home-in-a-box/raw/27455f3/data"
 RESIDENTIAL_URL = "https://ndownloader.figshare.com/files/14220518"
@@ -67,17 +68,29 @@ def download_residential(into: Path, url: str = RESIDENTIAL_URL, say: Callable[[
         fetch(url, archive, _check_archive)
     unpacked = archive.with_name(".partial-unpacked")
     shutil.rmtree(unpacked, ignore_errors=True)
-    with _opened(archive) as members:
-        for name, content in members:
-            if (path := _inside(name)) is not None:
-                (unpacked / path).parent.mkdir(parents=True, exist_ok=True)
-                with (unpacked / path).open("wb") as file:
-                    shutil.copyfileobj(content, file)
-    os.replace(unpacked / residential.FOLDER, folder)
-    shutil.rmtree(unpacked)
+    try:
+        with _opened(archive) as members:
+            for name, content in members:
+                if (path := _inside(name)) is not None:
+                    _unpack(content, unpacked / path)
+        with writing(folder):
+            os.replace(unpacked / residential.FOLDER, folder)
+    finally:
+        shutil.rmtree(unpacked, ignore_errors=True)
     archive.unlink()
     say(f"{folder}: four houses")
     return folder
+
+
+def _unpack(content: BinaryIO, path: Path) -> None:
+    """Raises InputError: it cannot be written there, which says nothing against the archive.
+
+    What is wrong with the archive is no error of the file system's, and passes.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            shutil.copyfileobj(content, file)
 
 
 # ── one file ─────────────────────────────────────────────────────────────────────────────────────
@@ -201,7 +214,8 @@ def _opened(path: Path) -> Iterator[Iterable[tuple[str, BinaryIO]]]:
                 # tarfile takes a damaged header for the archive's end; gzip's checksum stands after everything
                 while stream.read(CHUNK):
                     pass
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, OSError) as error:
+    # a RuntimeError is zipfile's word for encrypted, which a single bit can say
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError, OSError) as error:
         why = " ".join(str(error).split())
         raise InputError(f"the archive that was downloaded is truncated or altered ({why}); try again") from None
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tinyloc.data.packets import Dataset
+from tinyloc.data.packets import Dataset, samples
 from tinyloc.errors import InputError
 
 
@@ -12,7 +12,7 @@ def join(name: str, houses: Sequence[Dataset]) -> Dataset:
 
     The study trains and tests within one house and defines no match between the gateways of two. So names have to
     say it: a gateway or a room of one house is that of the same name in another.
-    Raises InputError: the houses differ in gateways or rooms; the line names them.
+    Raises InputError: the houses differ in gateways, rooms or accelerometer samples; the line names them.
     """
     first = houses[0]
     for house in houses[1:]:
@@ -23,6 +23,12 @@ def join(name: str, houses: Sequence[Dataset]) -> Dataset:
                     f"datasets.{name}.houses: {first.name!r} and {house.name!r} do not share the {what} "
                     f"{', '.join(odd)}; nothing says which belongs to which, so take houses with the same names"
                 )
+        ours, theirs = (samples(h.recordings[0].packets.columns) for h in (first, house))
+        if ours != theirs:
+            raise InputError(
+                f"datasets.{name}.houses: packets of {first.name!r} carry {ours} accelerometer samples and those of "
+                f"{house.name!r} {theirs}; models need the same in all (accelerometer: false leaves them out)"
+            )
     recordings = tuple(
         replace(recording, name=f"{house.name}/{recording.name}", participant=house.name)
         for house in houses

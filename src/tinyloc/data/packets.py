@@ -27,6 +27,7 @@ from tinyloc.files import atomic, contents, sha256
 WHOLE = ("rssi", "seqno")
 TEXT = ("timestamp", "gateway", "true_room", "activity")
 SAMPLE = re.compile(r"s([1-9]\d?)[xyz]")
+DATE = r"\s*\d{4}-?\d{2}-?\d{2}[T ]\d{2}"  # a day and an hour at least, at the beginning of a time
 OFFSET = r":\d\d.*(?:Z|[+-]\d\d(?::?\d\d)?)$"  # from UTC, at the end of a time
 EXACT = 2**53  # whole numbers below it are exact in float64, which is what a column with a decimal point becomes
 UNKNOWN = "unknown"  # the activity of a packet whose file says none
@@ -248,6 +249,9 @@ def _check_header(file: _File, header: list[str], number: int) -> None:
             near = [name for name in header if name.strip().lower() == column]
             hint = f"; write {near[0]!r} as {column!r}" if near else ""
             hint = "; separate the columns with commas" if len(header) == 1 else hint
+            hint = "; begin the file with the names of its columns" if header[0].lstrip().startswith("#") else hint
+            if column == "seqno":
+                hint += "; without it, leave the accelerometer out (--no-accelerometer, or accelerometer: false)"
             raise file.error(f"no column {column!r}; there are {_shown(header)}{hint}", line)
         if header.count(column) > 1:
             raise file.error(f"the column {column!r} stands there twice; leave one", line)
@@ -298,7 +302,8 @@ def _convert(file: _File, cells: pd.Series) -> pd.Series:
     wanted = {"rssi": "give whole dBm, such as -71", "seqno": "give the packet's number"}.get(
         cells.name, "give it in g"
     )
-    number = pd.to_numeric(cells, errors="coerce")
+    # pandas reads True and False as what they are, and would count them as 1 and 0
+    number = pd.to_numeric(cells.astype(str) if cells.dtype == bool else cells, errors="coerce")
     _refuse(file, cells, ~np.isfinite(number.astype("float64")), f"is not a number; {wanted}")
     if cells.name not in WHOLE:
         return number.astype("float64")
@@ -316,7 +321,8 @@ def _times(file: _File, cells: pd.Series) -> pd.Series:
     except ValueError:  # several offsets, or some times without
         time = pd.to_datetime(cells, format="ISO8601", errors="coerce", utc=True)
         _refuse(file, cells, ~cells.str.contains(OFFSET) & time.notna(), "has no UTC offset, as others have; give it")
-    _refuse(file, cells, time.isna(), "is not a time; write it as 2017-08-07 13:09:34.524300")
+    # pandas takes 1000 for a year
+    _refuse(file, cells, time.isna() | ~cells.str.match(DATE), "is not a time; write it as 2017-08-07 13:09:34.524300")
     return (time if time.dt.tz is None else time.dt.tz_convert(None)).astype("datetime64[us]")
 
 

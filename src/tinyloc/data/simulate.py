@@ -9,8 +9,9 @@ import pandas as pd
 from tinyloc.config import HouseData
 from tinyloc.data import person, radio
 from tinyloc.data.house import House
-from tinyloc.data.packets import ACCELERATION, COLUMNS, SAMPLES_PER_PACKET, Dataset, Recording
+from tinyloc.data.packets import ACCELERATION, COLUMNS, RSSI_RANGE, SAMPLES_PER_PACKET, Dataset, Recording
 from tinyloc.data.plans import PLANS
+from tinyloc.errors import InputError
 
 # Bluetooth Core Specification, Vol 6 Part B 4.4.2.2: events are an interval and a random 0 … 10 ms apart
 ADVERTISING_S, ADVERTISING_DELAY_S = 0.2, 0.01
@@ -103,13 +104,23 @@ def _packets(
     start: np.datetime64,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """The packets of one recording as the gateways write them down, sorted by time."""
+    """The packets of one recording as the gateways write them down, sorted by time.
+
+    Raises InputError: there are none.
+    """
     house = environment.house
     sent = _sent(seconds, rng)
+    if not len(sent):
+        raise InputError(f"a simulated recording of {seconds:g} s: over before the first packet; give more minutes")
     leg = life.at(sent)
     pose = _poses(life.place(sent), life.heading[leg])
     level = radio.rssi(environment, pose, rng)
     packet, gateway = np.nonzero(radio.heard(environment.channel, level, rng))
+    if not len(packet):
+        raise InputError(
+            f"a simulated recording of {seconds:g} s: no gateway heard a packet; give more minutes, or a channel that "
+            "lets some through (reference_dbm, sensitivity_dbm, best_reception)"
+        )
     written = sent[packet] + _lag(gateway, len(house.gateways), rng)
     order = np.argsort(written, kind="stable")
     packet, gateway, written = packet[order], gateway[order], written[order]
@@ -117,7 +128,8 @@ def _packets(
     table = {
         # SHIB's clock shows tenths of a millisecond
         "timestamp": start + (np.round(written * 1e4) * 100).astype("timedelta64[us]"),
-        "rssi": np.round(level[packet, gateway]).astype(np.int64),  # a Bluetooth receiver reports whole dBm
+        # a Bluetooth receiver reports whole dBm, and nothing outside its range
+        "rssi": np.clip(np.round(level[packet, gateway]), *RSSI_RANGE).astype(np.int64),
         "seqno": int(rng.integers(SEQNO_START)) + packet,
         **dict(zip(ACCELERATION, samples.T, strict=True)),
         "gateway": _named(tuple(house.gateways), gateway),

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from tinyloc.config import CsvData, Data, Features, HouseData, LomappData, ResidentialData, ShibData
 from tinyloc.data import lomapp, residential, shib, simulate
 from tinyloc.data.features import Steps, all_steps
@@ -94,10 +96,21 @@ def files(config: Data) -> Sequence[Path]:
     if isinstance(config, ResidentialData) and (root := find_residential()):
         return sorted((root / f"house_{config.house}").rglob("*.dat"))
     if isinstance(config, CsvData):
-        return sorted(config.folder.glob(config.files))
+        return recordings_in(config.folder, config.files)
     if isinstance(config, LomappData):
         return [path for path in lomapp.files(config) if path.is_file()]
     return ()
+
+
+def recordings_in(folder: Path, pattern: str = "*.csv") -> list[Path]:
+    """The files of a folder that a pattern names, in capitals or not: Windows writes `.CSV`, too.
+
+    Hidden ones are none: half-written files of ours begin with a dot, and what macOS keeps beside a file.
+    """
+    letters = (f"[{c.lower()}{c.upper()}]" if c.isascii() and c.isalpha() else c for c in pattern)
+    # inside brackets of the user's own, more of them would mean something else
+    found = folder.glob(pattern if "[" in pattern else "".join(letters))
+    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
 def find_shib() -> Path | None:
@@ -151,11 +164,7 @@ def _load_folder(name: str, config: CsvData) -> Dataset:
             "participant-number.csv"
         )
     recordings = tuple(_own(path, config) for path in paths)
-    for path, recording in zip(paths, recordings, strict=True):
-        if len(recording.packets.columns) != len(recordings[0].packets.columns):
-            raise InputError(
-                f"{path}: other accelerometer columns than {paths[0].name}; a data set needs the same in all"
-            )
+    require_alike(paths, [recording.packets for recording in recordings])
     return Dataset(
         name=name,
         gateways=tuple(config.gateways),
@@ -168,7 +177,27 @@ def _load_folder(name: str, config: CsvData) -> Dataset:
 
 def _own(path: Path, config: CsvData) -> Recording:
     packets = read_csv(path, config.gateways, config.rooms, config.accelerometer)
-    return Recording(path.stem, participant(path), "calibration", packets)
+    return Recording(recording_name(path, config.folder), participant(path), "calibration", packets)
+
+
+def recording_name(path: Path, folder: Path) -> str:
+    """A file's path below the data's folder, without its suffix: two days' folders may hold files of one name.
+
+    Raises InputError: the name holds a line break or the like.
+    """
+    name = path.relative_to(folder).with_suffix("").as_posix()
+    if not name.isprintable():
+        raise InputError(f"{str(path)!r}: a line break or the like in a file's name; rename it")
+    return name
+
+
+def require_alike(paths: Sequence[Path], packets: Sequence[pd.DataFrame]) -> None:
+    """Raises InputError: the packets of one file carry other accelerometer samples than those of the first."""
+    for path, table in zip(paths, packets, strict=True):
+        if len(table.columns) != len(packets[0].columns):
+            raise InputError(
+                f"{path}: other accelerometer columns than {paths[0].name}; a data set needs the same in all"
+            )
 
 
 def participant(path: Path) -> str:

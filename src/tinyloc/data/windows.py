@@ -64,6 +64,11 @@ def cut(steps: Sequence[Steps], length: int, hop: int, part: str = "", key: str 
     )
 
 
+def counted(steps: Sequence[Steps], length: int, hop: int) -> int:
+    """How many windows `cut` would give."""
+    return sum(len(_ends(s, length, hop)) for s in steps)
+
+
 def longest_run(steps: Sequence[Steps]) -> int:
     """Steps of the longest stretch without a gap; no window can be longer."""
     return max((int(run) for s in steps for run in runs(s)), default=0)

@@ -79,8 +79,12 @@ class Page:
         return Drawn(svg)
 
     def table(self, id: str, frame: pd.DataFrame, inputs: Iterable[Path]) -> pd.DataFrame:
-        """Save `frame`, header row first and no index, as the page shows it."""
+        """Save `frame`, header row first and no index, as the page shows it; a row of dashes where it has none.
+
+        A page cannot show a table without rows, and a profile without exports, say, has nothing to put in some.
+        """
         (csv,) = self._paths("table", id)
+        frame = frame if len(frame) else pd.DataFrame([["–"] * len(frame.columns)], columns=frame.columns)
         with atomic(csv) as temporary:
             frame.to_csv(temporary, index=False, lineterminator="\n")
         self._record("table", id, (csv,), inputs)

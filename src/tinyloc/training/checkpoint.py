@@ -116,7 +116,9 @@ def _trained(content: dict) -> Trained:
 
 def _read(path: Path) -> dict:
     if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint; train the model with `tinyloc train`")
+        raise InputError(
+            f"{path}: no such checkpoint; train a network with `tinyloc train` (forests and other baselines leave none)"
+        )
     try:
         # torch writes zip archives, whose directory comes last; given anything else torch.load fails in many ways
         content = torch.load(path, weights_only=True) if is_zipfile(path) else None

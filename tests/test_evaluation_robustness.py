@@ -117,7 +117,7 @@ def test_undisturbed_the_answers_are_those_of_the_fit(study, model):
     assert (found[CLEAN.name].y_pred == fitted.y_pred).all()
     for rows in found.values():
         assert (rows.recording == fitted.recording).all() and (rows.step == fitted.step).all()
-        assert (rows.y_true == fitted.y_true).all()
+        assert (rows.segment == fitted.segment).all() and (rows.y_true == fitted.y_true).all()
     if model != "stream":  # whose window of 20 steps begins with nothing before it
         assert (found["window length 20"].y_pred == fitted.y_pred).all()
     rows = {(c["kind"], c["value"]): c for c in read_json(path)["conditions"]}

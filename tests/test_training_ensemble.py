@@ -80,6 +80,7 @@ def answers(probability, step=(0, 1)) -> Predictions:
     probability = np.array(probability, np.float32)
     return Predictions(
         recording=np.array(["a"] * len(step)),
+        segment=np.zeros(len(step), int),
         step=np.array(step),
         y_true=np.zeros(len(step), int),
         y_pred=probability.argmax(1),

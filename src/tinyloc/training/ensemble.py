@@ -25,6 +25,7 @@ def together(members: Sequence[Predictions]) -> Predictions:
     probability = np.mean([member.probability for member in members], 0, dtype=np.float64).astype(np.float32)
     return Predictions(
         recording=first.recording,
+        segment=first.segment,
         step=first.step,
         y_true=first.y_true,
         y_pred=probability.argmax(-1),

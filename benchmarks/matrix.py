@@ -95,6 +95,7 @@ def toy_windows(n: int, length: int, seed: int, with_acc: bool = True) -> Window
         acc=acc.astype(np.float32)[..., : N_ACC * with_acc],
         room=room,
         recording=np.full(n, "toy"),
+        segment=np.zeros(n, np.int64),
         step=np.arange(n),
     )
 

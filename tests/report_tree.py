@@ -128,6 +128,7 @@ def _answers(recording: str, right: float, rng: np.random.Generator) -> dict[str
     y_pred = np.where(wrong, (y_true + rng.integers(1, len(ROOMS), STEPS)) % len(ROOMS), y_true)
     return {
         "recording": np.full(STEPS, recording),
+        "segment": np.zeros(STEPS, int),
         "step": np.arange(19, 19 + STEPS),
         "y_true": y_true,
         "y_pred": y_pred,

@@ -154,6 +154,7 @@ def test_windows_are_all_the_stretches_without_a_gap(data, length, hop):
         np.testing.assert_array_equal(windows.acc[i], s.acc[rows])
         np.testing.assert_array_equal(windows.room[i], s.room[rows])
         assert windows.recording[i] == s.recording and windows.step[i] == rows[-1]
+        assert windows.segment[i] == s.segment[rows[-1]]
         assert windows.target[i] == s.room[rows[-1]]
         # the times of a window are one bin apart: there is no pause inside
         assert set(np.diff(s.time[rows])) <= {np.timedelta64(1, "s")}

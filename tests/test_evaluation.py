@@ -17,7 +17,7 @@ room_pairs = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=
 def rows(true, predicted, recording="r1"):
     true = np.asarray(true)
     names = np.full(len(true), recording) if isinstance(recording, str) else np.asarray(recording)
-    return Predictions(names, np.arange(len(true)), true, np.asarray(predicted))
+    return Predictions(names, np.zeros(len(true), int), np.arange(len(true)), true, np.asarray(predicted))
 
 
 @settings(derandomize=True, deadline=None)

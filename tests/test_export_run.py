@@ -26,6 +26,7 @@ from tinyloc.files import read_json
 from tinyloc.models import registry
 from tinyloc.training import checkpoint
 from tinyloc.training.predict import predict_steps
+from tinyloc.training.predictions import ALWAYS
 
 N_AP, ROOMS = 3, ("kitchen", "hall", "bedroom")
 WINDOWS = Windows(length=6)
@@ -103,7 +104,7 @@ def exports(checkpoints, fold, tmp_path_factory) -> dict[tuple[str, str], tuple[
 def test_float32_answers_as_pytorch_for_the_same_rows(exports, checkpoints, fold, name):
     rows = exports[name, "float32"][0].rows
     expected = predict_steps(checkpoint.load(checkpoints[name]), fold.test, WINDOWS)
-    for column in ("recording", "step", "y_true", "y_pred"):
+    for column in ALWAYS:
         np.testing.assert_array_equal(getattr(rows, column), getattr(expected, column))
     np.testing.assert_allclose(rows.scores, expected.scores, atol=1e-3)
     assert rows.parameters == expected.parameters

@@ -1,5 +1,6 @@
 """Paired comparisons: the right unit, the right sign, intervals that shrink with evidence."""
 
+import numpy as np
 import pytest
 from report_tree import HOUSE, SHIB, write_result
 
@@ -84,6 +85,21 @@ def test_the_accuracy_has_an_interval_of_its_own(tmp_path):
     folds = results.folds([tmp_path / "results/shib/teacher/seed0"])
     assert row["accuracy"] == pytest.approx(folds["accuracy"].mean())
     assert folds["accuracy"].min() <= row["accuracy_low"] < row["accuracy"] < row["accuracy_high"]
+
+
+@pytest.mark.parametrize("dataset", ["shib", "house"])
+def test_a_room_that_one_seed_invents_is_found_by_none(tmp_path, dataset):
+    folders = [write_result(tmp_path, dataset, "a", 0.9, seed) for seed in (0, 1)]
+    for folder in folders:
+        with np.load(folder / "predictions.npz") as arrays:
+            table = dict(arrays)
+        for name in ("y_true", "y_pred"):
+            table[name] = np.minimum(table[name], 1)  # nobody is in the third room
+        if folder == folders[0]:
+            table["y_pred"][0] = 2
+        np.savez(folder / "predictions.npz", **table)
+    found = comparison.by_room(folders).set_index("room")["f1"]
+    assert found["hall"] == 0.0 and (found[["living", "kitchen"]] > 0.8).all()
 
 
 def test_questions_of_not_worse_are_one_family_and_those_without_results_are_none_of_it(tmp_path):

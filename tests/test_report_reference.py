@@ -118,11 +118,39 @@ def test_without_an_interval_only_the_same_score_agrees(kept: Path) -> None:
     assert not alone.agrees(0.91, np.nan, np.nan)
 
 
-def test_seeds_of_different_data_and_files_of_another_format_are_refused(kept: Path, tmp_path: Path) -> None:
-    mixed = [written(tmp_path / "mixed", 0.9, 0, "one"), written(tmp_path / "mixed", 0.9, 1, "two")]
-    with pytest.raises(InputError, match="different data"):
+@pytest.mark.parametrize(
+    ("what", "change"),
+    [
+        ("fingerprint", {"fingerprint": "two"}),
+        ("model", {"model": {"family": "mdcsa", "d": 8}}),
+        ("windows", {"windows": {"length": 5}}),
+        ("test rows", {}),
+    ],
+)
+def test_seeds_that_were_not_made_alike_are_no_reference(tmp_path: Path, what: str, change: dict) -> None:
+    mixed = [written(tmp_path / "mixed", 0.9, seed) for seed in (0, 3)]
+    made = json.loads((mixed[1] / "config.json").read_text())
+    (mixed[1] / "config.json").write_text(json.dumps(made | change))
+    if not change:
+        with np.load(mixed[1] / "predictions.npz") as arrays:
+            kept = {name: arrays[name] for name in arrays}
+        # as many rows, one of which is in another fold
+        kept["fold"][kept["recording"] == "2-2"] = "3"
+        np.savez(mixed[1] / "predictions.npz", **kept)
+    with pytest.raises(InputError, match=f"^shib/teacher: seeds 0 and 3 differ in '{what}'; compute them again"):
         reference.write(mixed, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_seeds_whose_settings_differ_in_words_alone_are_one_reference(tmp_path: Path) -> None:
+    alike = [written(tmp_path / "alike", 0.9, seed) for seed in (0, 1)]
+    made = json.loads((alike[1] / "config.json").read_text())
+    made["model"] |= {"d": 256, "rssi_bins": 0}  # the defaults
+    (alike[1] / "config.json").write_text(json.dumps(made))
+    assert json.loads(reference.write(alike, tmp_path / "out")[0].read_text())["seeds"] == [0, 1]
+
+
+def test_files_of_another_format_are_refused(kept: Path) -> None:
     kept.write_text(kept.read_text().replace('"format": 1', '"format": 9'))
     with pytest.raises(InputError, match="format 9"):
         reference.read("quick")

@@ -23,7 +23,7 @@ def answers(right: float, first: int) -> Predictions:
     kept = np.arange(STEPS) >= first
     names = np.repeat([f"living-{r}" for r in range(RECORDINGS)], kept.sum())
     steps = np.tile(np.arange(STEPS)[kept], RECORDINGS)
-    return Predictions(names, steps, true[:, kept].ravel(), predicted[:, kept].ravel())
+    return Predictions(names, np.zeros(len(names), int), steps, true[:, kept].ravel(), predicted[:, kept].ravel())
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Several teachers of one student, and models that answer together: from the configuration to the stage."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -80,6 +82,7 @@ def answers(probability, step=(0, 1)) -> Predictions:
     probability = np.array(probability, np.float32)
     return Predictions(
         recording=np.array(["a"] * len(step)),
+        segment=np.zeros(len(step), int),
         step=np.array(step),
         y_true=np.zeros(len(step), int),
         y_pred=probability.argmax(1),
@@ -94,6 +97,12 @@ def test_one_who_is_sure_outvotes_two_who_hardly_lean():
     found = together([sure, leaning, leaning])
     assert found.y_pred.tolist() == [0, 1] and found.parameters == 30
     assert found.probability[0] == pytest.approx([0.6, 0.4]) and found.probability_source == "mean of 3 times softmax"
+
+
+def test_an_ensemble_names_every_kind_of_probability_that_it_averages():
+    plain, crf = (replace(answers([[1, 0], [1, 0]]), probability_source=s) for s in ("softmax", "CRF marginal"))
+    assert together([plain, crf, plain]).probability_source == "mean of 3 times CRF marginal, softmax"
+    assert together([crf, plain, plain]).probability_source == "mean of 3 times CRF marginal, softmax"
 
 
 def test_members_must_have_answered_the_same_rows():

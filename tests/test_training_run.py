@@ -24,9 +24,10 @@ from tinyloc.config import (
 )
 from tinyloc.data.windows import Scaler, cut
 from tinyloc.errors import InputError
+from tinyloc.report import results
 from tinyloc.training import checkpoint, run
 from tinyloc.training.predict import predict_steps, stream
-from tinyloc.training.predictions import Predictions, read_predictions, write_predictions
+from tinyloc.training.predictions import ALWAYS, Predictions, read_notes, read_predictions, write_predictions
 
 TRAINING = Training(epochs=15, batch=8, learning_rate=0.05)
 WINDOWS = Windows(length=6)
@@ -43,7 +44,7 @@ def test_every_model_answers_for_the_same_rows(config, tmp_path):
     rows = train_fold(config, fold(), out=tmp_path)
     asked = cut(fold().test, WINDOWS.length, WINDOWS.test_hop)
     assert (rows.recording == asked.recording).all() and (rows.step == asked.step).all()
-    assert (rows.y_true == asked.target).all()
+    assert (rows.segment == asked.segment).all() and (rows.y_true == asked.target).all()
     assert (rows.y_true == rows.y_pred).mean() > 0.9
 
 
@@ -216,7 +217,8 @@ def test_probabilities_are_those_of_all_paths_that_end_in_the_room(config, sourc
 
 def predictions(n=4, scores=True):
     values = np.arange(2.0 * n, dtype=np.float32).reshape(n, 2) if scores else None
-    return Predictions(np.full(n, "r1"), np.arange(n), np.arange(n) % 2, np.ones(n, np.int64), values, 12)
+    segment, room = np.arange(n) // 2, np.arange(n) % 2
+    return Predictions(np.full(n, "r1"), segment, np.arange(n), room, np.ones(n, np.int64), values, 12)
 
 
 @pytest.mark.parametrize("scores", [True, False])
@@ -227,8 +229,20 @@ def test_predictions_are_read_back_fold_by_fold(scores, tmp_path):
     assert list(found) == ["b", "a"]
     for name, rows in folds.items():
         assert found[name].parameters == 12
-        for column in ("recording", "step", "y_true", "y_pred", "scores"):
+        for column in (*ALWAYS, "scores"):
             assert np.array_equal(getattr(found[name], column), getattr(rows, column))
+
+
+def test_predictions_of_a_version_that_kept_less_are_to_be_computed_again(tmp_path):
+    path = tmp_path / "predictions.npz"
+    write_predictions(path, {"a": predictions()}, making={"key": 1})
+    with np.load(path) as arrays:
+        np.savez(path, **{name: arrays[name] for name in arrays if name != "segment"})
+    for read in (read_predictions, lambda path: results.predictions(path.parent)):
+        with pytest.raises(InputError, match=r"predictions\.npz: no column 'segment'; .*compute it again"):
+            read(path)
+    # a fold that is to be trained again is not stopped by what it left
+    assert read_notes(path)["making"] == {"key": 1}
 
 
 def test_predictions_that_are_not_there_are_named(tmp_path):

@@ -19,6 +19,7 @@ def windows(n: int, length: int = 6, seed: int = 0, noise: float = 0.3) -> Windo
         acc=rng.random((n, length, 6), np.float32),
         room=room,
         recording=np.full(n, "toy"),
+        segment=np.zeros(n, np.int64),
         step=np.arange(n) + length - 1,
     )
 

@@ -1,7 +1,7 @@
 """Steps to windows, and the scaling of both, fitted on training steps alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -28,10 +28,15 @@ class Windows:
     acc: np.ndarray  # [N, T, n_acc] float32
     room: np.ndarray  # [N, T] int64
     recording: np.ndarray  # [N] str
+    segment: np.ndarray  # [N] int64, number of the stretch of its recording without a gap
     step: np.ndarray  # [N] int64, index of the last step among the steps of its recording
 
     def __len__(self) -> int:
         return len(self.step)
+
+    def select(self, rows: np.ndarray | slice) -> "Windows":
+        """The windows of `rows` (a mask, indices or a slice)."""
+        return Windows(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     @property
     def target(self) -> np.ndarray:
@@ -60,6 +65,7 @@ def cut(steps: Sequence[Steps], length: int, hop: int, part: str = "", key: str 
         acc=take("acc"),
         room=take("room"),
         recording=np.concatenate([np.full(len(e), s.recording) for s, e in zip(steps, ends, strict=True)]),
+        segment=np.concatenate([s.segment[e] for s, e in zip(steps, ends, strict=True)]),
         step=np.concatenate([s.step[e] for s, e in zip(steps, ends, strict=True)]),
     )
 

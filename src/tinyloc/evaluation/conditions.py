@@ -27,6 +27,7 @@ from tinyloc.evaluation import statistics
 from tinyloc.training.predictions import Predictions
 
 DROPPED, DEAD, LENGTH = "dropped", "dead gateway", "window length"
+SAME_PACKET = pd.Timedelta(0.5, "s")  # gateways write down one packet at almost, not exactly, the same time
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,14 @@ def conditions(settings: config.Robustness, gateways: Sequence[str]) -> list[Con
 def kept(packets: pd.DataFrame, condition: Condition, seed: int, name: str) -> np.ndarray:
     """Mask [P] of the rows that arrive under a condition on packets. seed, name: of the run and of the recording.
 
-    The rows of one transmitted packet share their `seqno`, which starts again after some time: so a packet is known by
-    `seqno` and second.
+    The rows of one transmitted packet share their `seqno`, which starts again after some time: a row that comes more
+    than SAME_PACKET after the one before it of the same `seqno` is of another packet.
     """
     if condition.kind == DEAD:
         return (packets["gateway"] != condition.value).to_numpy()
-    sent = packets.groupby([packets["timestamp"].dt.floor("s"), "seqno"], sort=False).ngroup().to_numpy()
+    another = packets["timestamp"].groupby(packets["seqno"]).diff() > SAME_PACKET
+    turn = another.groupby(packets["seqno"]).cumsum()
+    sent = packets.groupby(["seqno", turn], sort=False).ngroup().to_numpy()
     luck = np.random.default_rng([seed, *name.encode()]).random(sent.max() + 1)
     return luck[sent] >= condition.value
 

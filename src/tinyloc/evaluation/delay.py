@@ -8,14 +8,15 @@ from tinyloc.evaluation import statistics
 
 
 def delays(
-    recording: np.ndarray, step: np.ndarray, y_true: np.ndarray, y_pred: np.ndarray
+    recording: np.ndarray, segment: np.ndarray, step: np.ndarray, y_true: np.ndarray, y_pred: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Every change of the true room along the recordings: its row [C], and the steps [C] until the new room was said.
 
-    All four are [N], in any order. 0: said at the very step of the change. inf: never within the stay, which ends with
-    the next change, or where the answers break off. A change that lies in such a break is not one that was seen.
+    All five are [N], in any order. 0: said at the very step of the change. inf: never within the stay, which ends with
+    the next change, or where the answers break off, as they do where a segment ends. A change that lies in such a break
+    is not one that was seen.
     """
-    order, joined = _walk(recording, step)
+    order, joined = _walk(recording, segment, step)
     at, true, right = step[order], y_true[order], (y_true == y_pred)[order]
     if not joined.any():
         return np.empty(0, np.int64), np.empty(0)
@@ -30,22 +31,24 @@ def delays(
 
 
 def restlessness(
-    recording: np.ndarray, step: np.ndarray, y_true: np.ndarray, y_pred: np.ndarray
+    recording: np.ndarray, segment: np.ndarray, step: np.ndarray, y_true: np.ndarray, y_pred: np.ndarray
 ) -> tuple[int, int, int]:
     """How often the answers change along the recordings, how often the true room does, and over how many steps.
 
-    All four are [N], in any order. A delay alone would praise a model that says another room every second.
+    All five are [N], in any order. A delay alone would praise a model that says another room every second.
     """
-    order, joined = _walk(recording, step)
+    order, joined = _walk(recording, segment, step)
     said, was = (int((joined & (np.diff(room[order]) != 0)).sum()) for room in (y_pred, y_true))
     return said, was, int(np.diff(step[order])[joined].sum())
 
 
-def _walk(recording: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _walk(recording: np.ndarray, segment: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows [N] in the order of recording and step, and whether each pair of neighbours is one hop apart [N - 1]."""
     code = np.unique(recording, return_inverse=True)[1]
     order = np.lexsort((step, code))
-    same, apart = np.diff(code[order]) == 0, np.diff(step[order])
+    # numbers of steps run on through a gap, so that they alone would join what lies minutes apart
+    same = (np.diff(code[order]) == 0) & (np.diff(segment[order]) == 0)
+    apart = np.diff(step[order])
     # the smallest distance is the hop of the test windows
     return order, same & (apart == apart[same].min()) if same.any() else same
 

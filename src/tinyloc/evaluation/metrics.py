@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from tinyloc.evaluation import calibration, delay, statistics
-from tinyloc.training.predictions import Predictions
+from tinyloc.training.predictions import ALWAYS, Predictions
 
 
 def evaluate(folds: Mapping[str, Predictions], rooms: Sequence[str]) -> dict:
@@ -18,13 +18,12 @@ def evaluate(folds: Mapping[str, Predictions], rooms: Sequence[str]) -> dict:
     taken for one; None for a model that gives none.
     """
     fold = [name for name, rows in folds.items() for _ in range(len(rows))]
-    recording, step, true, predicted = (
-        np.concatenate([getattr(rows, name) for rows in folds.values()])
-        for name in ("recording", "step", "y_true", "y_pred")
+    recording, segment, step, true, predicted = (
+        np.concatenate([getattr(rows, name) for rows in folds.values()]) for name in ALWAYS
     )
     counted = statistics.units(fold, recording.tolist(), [(true, predicted)], len(rooms))
     unit = statistics.labels_of(fold, recording.tolist())
-    changed, waited = delay.delays(recording, step, true, predicted)
+    changed, waited = delay.delays(recording, segment, step, true, predicted)
     return {
         "rooms": list(rooms),
         "folds": {name: _fold(rows, rooms) for name, rows in folds.items()},

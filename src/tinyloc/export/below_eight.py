@@ -13,7 +13,7 @@ import torch
 
 from tinyloc import config
 from tinyloc.data.splits import Fold
-from tinyloc.data.windows import Windows, cut
+from tinyloc.data.windows import cut
 from tinyloc.device import arena
 from tinyloc.device.tflm import Tflm
 from tinyloc.errors import InputError
@@ -125,7 +125,7 @@ def measure(
     Raises InputError: see `Model`.
     """
     model = Model(tflite, checkpoint)
-    asked = _thinned(cut(fold.test, windows.length, windows.test_hop), every)
+    asked = cut(fold.test, windows.length, windows.test_hop).select(slice(None, None, every))
     scaled = model.trained.scaler.transform(asked)
     inputs = {"rssi": scaled.rssi, "acc": scaled.acc}
     reference = all_scores(model.trained.model, *map(torch.from_numpy, inputs.values())).numpy()
@@ -192,10 +192,6 @@ def _in_tflm(path: Path, model: flatbuffer.schema.ModelT, inputs: Mapping[str, n
 
 def _at(layer: Layer, bits: int) -> Coded:
     return codes.as_it_is(layer) if bits == 8 else codes.uniform(layer, bits)
-
-
-def _thinned(windows: Windows, every: int) -> Windows:
-    return Windows(*(getattr(windows, name)[::every] for name in ("rssi", "acc", "room", "recording", "step")))
 
 
 def _rooms(trained: Trained, scores: np.ndarray) -> np.ndarray:

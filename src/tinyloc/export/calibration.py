@@ -14,7 +14,7 @@ import torch
 
 from tinyloc import config
 from tinyloc.data.splits import Fold
-from tinyloc.data.windows import Scaled, Windows, cut
+from tinyloc.data.windows import Scaled, cut
 from tinyloc.errors import InputError
 from tinyloc.export.simulation import Simulation
 from tinyloc.files import atomic, sha256
@@ -67,7 +67,7 @@ def windows_of(trained: Trained, fold: Fold, windows: config.Windows, count: int
     train = cut(fold.train, windows.length, windows.train_hop)
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.choice(len(train), min(count, len(train)), replace=False))
-    chosen = Windows(train.rssi[rows], train.acc[rows], train.room[rows], train.recording[rows], train.step[rows])
+    chosen = train.select(rows)
     pieces = [
         (r, s - windows.length + 1, s) for r, s in zip(chosen.recording.tolist(), chosen.step.tolist(), strict=True)
     ]

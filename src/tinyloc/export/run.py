@@ -98,7 +98,7 @@ def export_fold(
         room = scores.argmax(-1)
     else:
         room, scores = _decode(trained.model, scores), scores[:, -1]
-    rows = Predictions(asked.recording, asked.step, asked.target, room, scores, parameters(trained.model))
+    rows = Predictions.of(asked, room, scores=scores, parameters=parameters(trained.model))
     return Exported(rows, entry)
 
 

@@ -192,8 +192,8 @@ def summary(folders: Iterable[Path]) -> pd.DataFrame:
 def by_room(folders: Iterable[Path]) -> pd.DataFrame:
     """One row a data set, entry and room: f1, low, high.
 
-    Of folds it is the mean over those where the room was visited or predicted, of recordings that of all together; NaN
-    for a room that was in none.
+    Of folds it is the mean over those where the room was visited or predicted, of recordings that of all together, the
+    mean over the seeds where it was; NaN for a room that was in none.
     """
     rows = []
     for (dataset, entry), seeds in group(folders).items():
@@ -217,7 +217,7 @@ def _rooms(units: statistics.Units) -> np.ndarray:
 def _room_scores(units: statistics.Units, drawn: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     """F1 of every room [M, R] in resamples of units [M, U] and seeds [M, K]."""
     if units.pooled:
-        return units.score(drawn, seeds[..., None], statistics.room_f1)
+        return _mean(statistics.room_f1(statistics.pooled(units.counts, drawn, seeds)), 1)
     by_unit = _mean(statistics.room_f1(units.counts), 0)
     return _mean(by_unit[drawn], 1)
 

@@ -105,9 +105,7 @@ def write(folders: Iterable[Path], out: Path, add: bool = False) -> list[Path]:
 
 def _write(dataset: str, entry: str, seeds: Sequence[Path], originals: Sequence[Path], path: Path, add: bool) -> Path:
     configs = [read_json(folder / "config.json") for folder in seeds]
-    made = {config["fingerprint"] for config in configs}
-    if len(made) != 1:
-        raise InputError(f"{dataset}/{entry}: its seeds were trained on different data; compute them again")
+    _require_alike(f"{dataset}/{entry}", seeds, configs)
     taken = _Taken(
         comparison.units_of(seeds),
         [results.Key.of(folder).seed for folder in seeds],
@@ -142,18 +140,37 @@ def _write(dataset: str, entry: str, seeds: Sequence[Path], originals: Sequence[
     return path
 
 
+def _require_alike(name: str, seeds: Sequence[Path], configs: Sequence[Mapping]) -> None:
+    """Raises InputError: the seeds are not of the same data, settings and units. configs: the `config.json` of each."""
+    first, asked = results.Key.of(seeds[0]).seed, _asked(seeds[0])
+    for folder, made in zip(seeds[1:], configs[1:], strict=True):
+        for what, same in (_alike(configs[0], made) | {"test rows": asked.equals(_asked(folder))}).items():
+            if not same:
+                other = results.Key.of(folder).seed
+                raise InputError(f"{name}: seeds {first} and {other} differ in {what!r}; compute them again, all alike")
+
+
+def _asked(folder: Path) -> pd.DataFrame:
+    """What a result answered; a unit is a fold or a recording of it."""
+    return results.predictions(folder)[["fold", "recording", "step"]]
+
+
+def _alike(one: Mapping, other: Mapping) -> dict[str, bool]:
+    """Whether two results, as `config.json` or a reference has them, were made alike."""
+    return {
+        "fingerprint": one["fingerprint"] == other["fingerprint"],
+        "windows": one["windows"] == other["windows"],
+        "model": _settings(one["model"]) == _settings(other["model"]),
+    }
+
+
 def _added(taken: _Taken, path: Path, made: Mapping) -> _Taken:
     """`taken` and the seeds that the file at `path` has besides. made: the `config.json` of what was taken."""
     kept = read_json(path)
     if "export" in kept:
         raise InputError(f"{path}: an export is taken with all its seeds, because it was tested against its original")
     units = units_of(path)
-    for name, same in {
-        "fingerprint": kept["fingerprint"] == made["fingerprint"],
-        "windows": kept["windows"] == made["windows"],
-        "model": _settings(kept["model"]) == _settings(made["model"]),
-        "units": set(units.names) == set(taken.units.names),
-    }.items():
+    for name, same in (_alike(kept, made) | {"units": set(units.names) == set(taken.units.names)}).items():
         if not same:
             raise InputError(f"{path}: {name!r} is not as in this run, so no seed can be added; write it anew")
     commits = kept.get("commits", [kept["provenance"]["commit"]] * len(kept["seeds"]))

@@ -20,7 +20,7 @@ from tinyloc.data.features import Steps
 from tinyloc.errors import InputError
 from tinyloc.evaluation import conditions, delay, statistics
 from tinyloc.files import read_json
-from tinyloc.training.predictions import read_predictions
+from tinyloc.training.predictions import ALWAYS, read_predictions, require_columns
 
 ROBUSTNESS = (
     "dataset", "entry", "kind", "value", "reference", "macro_f1", "low", "high", "lost", "lost_low", "lost_high",
@@ -93,10 +93,14 @@ def histories(folders: Iterable[Path]) -> pd.DataFrame:
 
 
 def predictions(folder: Path) -> pd.DataFrame:
-    """One row a test window: fold, recording, step (its last), y_true, y_pred (indices into the rooms)."""
-    with _npz(folder / "predictions.npz") as arrays:
-        columns = ("fold", "recording", "step", "y_true", "y_pred")
-        return pd.DataFrame({name: arrays[name] for name in columns})
+    """One row a test window: fold, recording, segment, step (its last), y_true, y_pred (indices into the rooms).
+
+    Raises InputError: see `require_columns`.
+    """
+    path = folder / "predictions.npz"
+    with _npz(path) as arrays:
+        require_columns(path, arrays)
+        return pd.DataFrame({name: arrays[name] for name in ("fold", *ALWAYS)})
 
 
 def scores(folder: Path) -> np.ndarray:
@@ -120,8 +124,7 @@ def delays(folders: Iterable[Path]) -> pd.DataFrame:
     def rows(folder: Path) -> list[dict]:
         table = predictions(folder)
         unit = statistics.labels_of(table["fold"].tolist(), table["recording"].tolist())
-        columns = (table[name].to_numpy() for name in ("recording", "step", "y_true", "y_pred"))
-        changed, waited = delay.delays(*columns)
+        changed, waited = delay.delays(*(table[name].to_numpy() for name in ALWAYS))
         crossed = table["fold"].nunique() == 1
         return [{"unit": u, "crossed": crossed, "wait": w} for u, w in zip(unit[changed], waited, strict=True)]
 
@@ -136,7 +139,7 @@ def restlessness(folders: Iterable[Path]) -> pd.DataFrame:
 
     def rows(folder: Path) -> list[dict]:
         table = predictions(folder)
-        found = delay.restlessness(*(table[name].to_numpy() for name in ("recording", "step", "y_true", "y_pred")))
+        found = delay.restlessness(*(table[name].to_numpy() for name in ALWAYS))
         return [dict(zip(("said", "was", "steps"), found, strict=True))]
 
     return _gather(folders, rows)

@@ -23,12 +23,14 @@ def together(members: Sequence[Predictions]) -> Predictions:
         if not (np.array_equal(first.recording, other.recording) and np.array_equal(first.step, other.step)):
             raise ValueError("the members answered different rows")
     probability = np.mean([member.probability for member in members], 0, dtype=np.float64).astype(np.float32)
+    sources = sorted({member.probability_source for member in members})
     return Predictions(
         recording=first.recording,
+        segment=first.segment,
         step=first.step,
         y_true=first.y_true,
         y_pred=probability.argmax(-1),
         parameters=sum(member.parameters for member in members),
         probability=probability,
-        probability_source=f"mean of {len(members)} times {first.probability_source}",
+        probability_source=f"mean of {len(members)} times {', '.join(sources)}",
     )

@@ -34,11 +34,9 @@ def predict_steps(
         room, probability = scores.argmax(-1), softmax(scores, -1)
     else:
         scores, room, probability = _windowed(trained, asked)
-    return Predictions(
-        recording=asked.recording,
-        step=asked.step,
-        y_true=asked.target,
-        y_pred=room,
+    return Predictions.of(
+        asked,
+        room,
         scores=scores,
         parameters=parameters(trained.model),
         probability=probability,

@@ -1,21 +1,26 @@
 """What a model says of the test rows of a fold, and the file of it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from tinyloc.data.windows import Windows
 from tinyloc.errors import InputError
 from tinyloc.files import atomic
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """One row a test window. `recording` and `step` name the window's last step, whose room is asked."""
+    """One row a test window. `recording` and `step` name the window's last step, whose room is asked.
+
+    Numbers of steps run on through gaps: windows of two segments may be neighbours by `step` and minutes apart.
+    """
 
     recording: np.ndarray  # [N] str
+    segment: np.ndarray  # [N] int64, number of the stretch of the recording without a gap
     step: np.ndarray  # [N] int64
     y_true: np.ndarray  # [N] int64
     y_pred: np.ndarray  # [N] int64
@@ -24,17 +29,24 @@ class Predictions:
     probability: np.ndarray | None = None  # [N, R] float32, of every room at the last step
     probability_source: str | None = None  # what was taken for a probability, in words
 
+    @classmethod
+    def of(cls, asked: Windows, room: np.ndarray, **more: object) -> "Predictions":
+        """The rooms [N] that a model gave for windows; more: the other fields."""
+        return cls(asked.recording, asked.segment, asked.step, asked.target, room, **more)
+
     def __len__(self) -> int:
         return len(self.step)
 
     def select(self, mask: Sequence[bool]) -> "Predictions":
         """The answers of some of the rows [N]; their scores and probabilities are left out."""
         mask = np.asarray(mask, bool)
-        columns = {name: getattr(self, name)[mask] for name in ("recording", "step", "y_true", "y_pred")}
+        columns = {name: getattr(self, name)[mask] for name in ALWAYS}
         return Predictions(**columns, parameters=self.parameters)
 
 
-COLUMNS = ("recording", "step", "y_true", "y_pred", "scores", "probability")
+# of every row; what else there is depends on the model
+ALWAYS = ("recording", "segment", "step", "y_true", "y_pred")
+COLUMNS = (*ALWAYS, "scores", "probability")
 NOTED = ("parameters", "probability_source")
 
 
@@ -53,14 +65,25 @@ def write_predictions(path: Path, folds: Mapping[str, Predictions], **notes: obj
 
 
 def read_predictions(path: Path) -> dict[str, Predictions]:
-    """The folds of a file of `write_predictions`, in its order. Raises InputError: there is no such file."""
+    """The folds of a file of `write_predictions`, in its order.
+
+    Raises InputError: there is no such file, or see `require_columns`.
+    """
     table, notes = _read(path)
+    require_columns(path, table)
     folds = {}
     for name in dict.fromkeys(table["fold"].tolist()):
         rows = table["fold"] == name
         columns = {c: table[c][rows] for c in COLUMNS if c in table}
         folds[name] = Predictions(**columns, **{note: notes[note][name] for note in NOTED})
     return folds
+
+
+def require_columns(path: Path, table: Container[str]) -> None:
+    """Raises InputError: the file is of a version that kept less of every row."""
+    for name in ALWAYS:
+        if name not in table:
+            raise InputError(f"{path}: no column {name!r}; an older version made it, compute it again")
 
 
 def read_notes(path: Path) -> dict:

@@ -97,7 +97,7 @@ def _baseline(
     train = scaler.transform(cut(seen, windows.length, windows.train_hop, f"fold {fold.name}, training part"))
     asked = cut(fold.test, windows.length, windows.test_hop, f"fold {fold.name}, test part")
     baseline = registry.build(model, len(gateways), train.acc.shape[-1], len(rooms), seed).fit(train)
-    return Predictions(asked.recording, asked.step, asked.target, baseline.predict(scaler.transform(asked)))
+    return Predictions.of(asked, baseline.predict(scaler.transform(asked)))
 
 
 def _network(

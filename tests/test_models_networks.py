@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from torch.nn import functional as F
 from toy_rooms import GATEWAYS, ROOMS, fold
 
-from tinyloc.config import (
+from tinyloc.config import (, profile
     CnnModel,
     Config,
     Features,
@@ -64,9 +64,13 @@ def test_only_a_causal_network_gives_answers_that_no_later_step_changes(config):
     assert torch.allclose(model(rssi, acc)[:, :12], before, atol=1e-6) == model.causal
 
 
-@plain
-def test_plain_networks_are_as_small_as_the_students(config):
-    assert 2000 < parameters(make(config)) < 4000
+@pytest.mark.parametrize("student", ["mamba", "student-8", "student"])
+@pytest.mark.parametrize("family", ["mlp", "cnn", "gru", "lstm"])
+def test_the_paper_profile_has_plain_networks_of_every_students_size(student, family):
+    models = profile("paper").models
+    size = parameters(make(models[student]))
+    sizes = [parameters(make(model)) for model in models.values() if model.family == family]
+    assert any(0.7 < other / size < 1.3 for other in sizes), (size, sizes)
 
 
 @plain

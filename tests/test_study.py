@@ -12,6 +12,7 @@ from tinyloc import provenance
 from tinyloc.config import HouseData
 from tinyloc.data.packets import Dataset, write_csv
 from tinyloc.data.simulate import simulate
+from tinyloc.errors import InputError
 from tinyloc.study import Study
 from tinyloc.training import run
 from tinyloc.training.predictions import read_predictions
@@ -132,3 +133,17 @@ def test_no_network_and_no_teacher_of_it_has_seen_the_recordings_that_it_is_test
                 told_of, teachers = taught[fold]
                 assert not told_of & recordings
                 assert len(teachers) == 1 and not seen[teachers[0]] & recordings
+
+
+# ── what is not for these data ───────────────────────────────────────────────────────────────────
+def test_a_shift_of_posture_is_for_packets_alone(tmp_path):
+    """Nobody says which columns of windows are means; nothing is read or trained before that is told."""
+    model = {**BRIEF, "training": {**BRIEF["training"], "posture_shift": 0.5}}
+    models = {"teacher": BRIEF, "student": {**model, "distillation": {"teacher": "teacher"}}}
+    raw = {**CONFIG, "datasets": {"arrays": {"kind": "lomapp", "folder": "."}}, "models": models, "robustness": None}
+    (tmp_path / "flat.yaml").write_text(yaml.safe_dump(raw))
+    with pytest.raises(InputError) as caught:
+        opened(tmp_path).fit("arrays", "student", 0)
+    said = str(caught.value)
+    assert said.startswith("models.student.training.posture_shift: 0.5, but datasets.arrays comes as windows")
+    assert "\n" not in said and not (tmp_path / "build").exists()

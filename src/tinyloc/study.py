@@ -185,8 +185,12 @@ class Study:
 
     # ── training ─────────────────────────────────────────────────────────────────────────────────
     def fit(self, dataset: str, model: str, seed: int) -> Path:
-        """Train `model` on every fold and score it on the folds' test rows; first its teachers or its members."""
+        """Train `model` on every fold and score it on the folds' test rows; first its teachers or its members.
+
+        Raises InputError: as `prepared` and `train_fold`, and where the model's augmentation is not for these data.
+        """
         settings = self._model(model)
+        self._require_posture(dataset, model)
         needs = (
             settings if isinstance(settings, configuration.EnsembleModel) else getattr(settings, "distillation", None)
         )
@@ -252,6 +256,16 @@ class Study:
             "seed": seed,
             "code": provenance.code_digest(*FIT_CODE),
         }
+
+    def _require_posture(self, dataset: str, model: str) -> None:
+        """Only where packets are cut into steps here is it known which columns are mean accelerations."""
+        settings = self._model(model)
+        shift = settings.training.posture_shift if isinstance(settings, configuration.Neural) else 0
+        if shift and isinstance(self._data(dataset), configuration.LomappData):
+            raise InputError(
+                f"models.{model}.training.posture_shift: {shift:g}, but datasets.{dataset} comes as windows, and "
+                "nothing says which of their accelerometer columns are means; set it to 0, or use acc_shift"
+            )
 
     def _model(self, model: str) -> configuration.Model:
         if model not in self.config.models:

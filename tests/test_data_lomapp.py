@@ -59,6 +59,14 @@ def test_its_fingerprint_follows_its_contents(folder):
     assert load(folder).fingerprint != before and stamp(config) != stamped and len(stamped) == 6
 
 
+def test_its_fingerprint_knows_where_windows_end(folder):
+    before = load(folder).fingerprint
+    for group in GROUPS:
+        for name, array in arrays(group).items():
+            np.savez(folder / group / f"{name}.npz", array.reshape(2 * N, T // 2, *array.shape[2:]))
+    assert load(folder).fingerprint != before
+
+
 def test_a_study_of_windows_has_folds_and_no_packets(folder, tmp_path):
     path = tmp_path / "lomapp.yaml"
     models = "{near: {family: neighbours}}"

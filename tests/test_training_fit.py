@@ -14,6 +14,7 @@ from tinyloc.models.registry import build
 from tinyloc.training import accelerator
 from tinyloc.training.distil import Teaching, all_answers, all_scores
 from tinyloc.training.fit import Batches, balanced, best, fit, learning_rate
+from tinyloc.training.optim import Lookahead
 
 QUICK = Training(epochs=3, batch=16, learning_rate=0.02)
 ENOUGH = Training(epochs=15, batch=16, learning_rate=0.05)
@@ -23,6 +24,11 @@ TRAIN, VALIDATION = windows(60, seed=0), windows(40, seed=1)
 def make():
     """A model with no CRF: every step is answered for itself."""
     return build(MambaModel(family="mamba", d=8, n_state=4, dropout=0.1), 2, 6, 2, seed=0)
+
+
+def still():
+    """The same with nothing left to chance."""
+    return build(MambaModel(family="mamba", d=8, n_state=4, dropout=0.0), 2, 6, 2, seed=0)
 
 
 def weights(model):
@@ -108,6 +114,75 @@ def test_options_change_the_fit(changes):
     fit(plain, TRAIN, VALIDATION, QUICK, seed=0)
     fit(changed, TRAIN, VALIDATION, QUICK.model_copy(update=changes), seed=0)
     assert not weights(plain).equal(weights(changed))
+
+
+@pytest.mark.parametrize("changes", [{"weight_decay": 2.0}, {"gradient_clip": 0.05}], ids=lambda c: next(iter(c)))
+def test_decay_is_apart_from_the_gradient_and_clipping_shortens_the_whole_of_it(changes):
+    """Step by step: weights shrink by rate times decay, and RAdam never hears of it (I. Loshchilov and F. Hutter,
+    "Decoupled weight decay regularization", 2019); a gradient that is too long is shortened in its own direction."""
+    training = Training(epochs=10, batch=len(TRAIN), learning_rate=0.02, lookahead_k=99, choose="last", **changes)
+    found, expected = still(), still()
+    fit(found, TRAIN, VALIDATION, training, seed=0)
+    seen, learnt = Batches.of(TRAIN), list(expected.parameters())
+    radam = torch.optim.RAdam(learnt, lr=training.learning_rate)
+    clipped = 0
+    for _ in range(training.epochs):
+        radam.zero_grad()
+        expected.loss(expected(seen.rssi, seen.acc), seen.room).backward()
+        length = torch.cat([p.grad.flatten() for p in learnt]).norm().item()
+        clipped += length > (training.gradient_clip or np.inf)
+        with torch.no_grad():
+            for p in learnt:
+                p.grad *= min(1, (training.gradient_clip or np.inf) / length)
+                p *= 1 - training.learning_rate * training.weight_decay
+        radam.step()
+    assert clipped == (training.epochs if training.gradient_clip else 0)
+    torch.testing.assert_close(weights(found), weights(expected), atol=1e-3, rtol=0)
+
+
+def test_all_that_is_trained_is_clipped_together(monkeypatch):
+    """Hints are met by a layer of the teaching's own, whose gradient is the longest here."""
+    teacher, student, lengths = make(), make(), []
+
+    def step(self, original=Lookahead.step):
+        lengths.append(torch.cat([p.grad.flatten() for p in self._fast]).norm().item())
+        original(self)
+
+    monkeypatch.setattr(Lookahead, "step", step)
+    answers = [all_answers(teacher, *(getattr(Batches.of(TRAIN), name) for name in ("rssi", "acc")))]
+    teaching = Teaching(answers, student, Distillation(teacher="t", targets={"features": 100.0}, alpha=1.0))
+    fit(student, TRAIN, VALIDATION, QUICK.model_copy(update={"gradient_clip": 1e-3}), seed=0, teaching=teaching)
+    assert lengths and lengths == pytest.approx([1e-3] * len(lengths), rel=1e-3)
+
+
+def test_every_epoch_of_the_cosine_is_trained_at_its_own_rate(monkeypatch):
+    rates = []
+
+    def step(self, original=Lookahead.step):
+        rates.append(self.optimiser.param_groups[0]["lr"])
+        original(self)
+
+    monkeypatch.setattr(Lookahead, "step", step)
+    fit(
+        make(), TRAIN, VALIDATION, Training(epochs=2, batch=len(TRAIN), learning_rate=0.8e-3, schedule="cosine"), seed=0
+    )
+    assert rates == pytest.approx([0.8e-3, 0.4e-3])
+
+
+def test_the_loss_at_the_last_step_knows_the_weights_of_rooms():
+    """Windows of two rooms, the rarer one short of its share: the first loss of all, by hand."""
+    many = windows(40, seed=5)
+    few = np.concatenate([np.flatnonzero(many.room[:, 0] == room)[:n] for room, n in enumerate((20, 4))])
+    train = replace(many, **{f.name: getattr(many, f.name)[few] for f in fields(many)})
+    model, seen = still(), Batches.of(train)
+    each = torch.tensor([24 / (2 * 20), 24 / (2 * 4)])
+    with torch.no_grad():
+        told = -model(seen.rssi, seen.acc).log_softmax(-1).gather(-1, seen.room[..., None])[..., 0]
+    weight = each[seen.room]
+    expected = (weight * told).sum() / weight.sum() + 3 * (weight * told)[:, -1].sum() / weight[:, -1].sum()
+    training = Training(epochs=1, batch=len(train), learning_rate=1e-9, last_step=3.0, class_weights="balanced")
+    (epoch,) = fit(model, train, VALIDATION, training, seed=0)
+    assert epoch.train_loss == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_threads_are_left_as_they_were():

@@ -111,6 +111,40 @@ def test_a_killed_fold_continues_to_the_same_answers(tmp_path):
     assert histories[0] == histories[1]
 
 
+def test_killed_while_the_test_rows_are_answered_no_epoch_is_trained_again(tmp_path, monkeypatch):
+    def kill(*_, **__):
+        raise KeyboardInterrupt
+
+    expected = train_fold(MDCSA, fold(), out=tmp_path / "whole")
+    for function in ("predict_steps", "write_predictions"):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(run, function, kill)
+            train_fold(MDCSA, fold(), out=tmp_path / function)
+        seen = []
+        found = train_fold(MDCSA, fold(), out=tmp_path / function, progress=seen.append)
+        assert not seen and (found.scores == expected.scores).all()
+        for kept in ("history.csv", "model.pt"):
+            assert (tmp_path / function / kept).read_bytes() == (tmp_path / "whole" / kept).read_bytes()
+
+
+def test_killed_once_its_predictions_are_there_a_fold_is_tidied_up(tmp_path, monkeypatch):
+    train_fold(MDCSA, fold(), out=tmp_path)
+    (tmp_path / "training.pt").touch()
+    train_fold(MDCSA, fold(), out=tmp_path)
+    assert not (tmp_path / "training.pt").exists()
+
+
+@family
+def test_nothing_that_is_tested_teaches_or_chooses_a_model(config, tmp_path):
+    """Test labels are the wrong way round: nobody sees them, so nothing changes, not even when training stops."""
+    misled = replace(fold(), test=[replace(s, room=1 - s.room) for s in fold().test])
+    told, untold = (train_fold(config, f, out=tmp_path / str(i)) for i, f in enumerate((fold(), misled)))
+    assert (told.y_true != untold.y_true).all() and (told.y_pred == untold.y_pred).all()
+    if told.scores is not None:
+        assert (told.scores == untold.scores).all()
+        assert len({(tmp_path / str(i) / "history.csv").read_text() for i in range(2)}) == 1
+
+
 def test_nothing_of_validation_and_test_reaches_the_scaler(tmp_path):
     loud = replace(fold(), test=[replace(s, rssi=s.rssi + 500) for s in fold().test])
     train_fold(MDCSA, loud, out=tmp_path)

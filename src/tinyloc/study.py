@@ -29,11 +29,12 @@ from tinyloc.errors import InputError
 from tinyloc.files import REPOSITORY, alone, read_json, sha256, sweep, write_json
 from tinyloc.timing import Clock, costed
 
-# What a stage's result depends on, in the library's own order. `config.py` is not among them: the configuration
-# itself is in every key, its defaults included.
+# What a stage's result depends on, in the library's own order. The configuration itself, its defaults included, is in
+# every key; `config.py` is among the code of a fit for what it works out from it: epochs, architectures, teachers.
+# Later stages have it by the key of what was trained, and data ask nothing of it but their own values.
 DATA_CODE = ("data",)
 SCORE_CODE = tuple(f"evaluation/{name}.py" for name in ("metrics", "statistics", "delay", "calibration"))
-FIT_CODE = (*DATA_CODE, "models", "training", *SCORE_CODE)
+FIT_CODE = ("config.py", *DATA_CODE, "models", "training", *SCORE_CODE)
 EXPORT_CODE = (*FIT_CODE, "export", "device/tflm.py", "device/arena.py")
 DEVICE_CODE = ("aot", "device")
 ROBUSTNESS_CODE = (*FIT_CODE, "evaluation/conditions.py", "evaluation/robustness.py")
@@ -190,8 +191,12 @@ class Study:
 
     # ── training ─────────────────────────────────────────────────────────────────────────────────
     def fit(self, dataset: str, model: str, seed: int) -> Path:
-        """Train `model` on every fold and score it on the folds' test rows; first its teachers or its members."""
+        """Train `model` on every fold and score it on the folds' test rows; first its teachers or its members.
+
+        Raises InputError: as `prepared` and `train_fold`, and where the model's augmentation is not for these data.
+        """
         settings = self._model(model)
+        self._require_posture(dataset, model)
         needs = (
             settings if isinstance(settings, configuration.EnsembleModel) else getattr(settings, "distillation", None)
         )
@@ -241,20 +246,32 @@ class Study:
         return _digest(
             {
                 **self.fit_inputs(dataset, model, seed),
-                "prepared": read_json(data / "config.json")["key"],
+                # of what the files hold, and not of the files: data that were copied or fetched again are the same
+                "data": read_json(data / "config.json")["fingerprint"],
                 "teachers": [read_json(teacher / "config.json")["key"] for teacher in teachers],
             }
         )
 
     def fit_inputs(self, dataset: str, model: str, seed: int) -> dict:
-        """What a trained model is made from, besides the prepared data and its teacher."""
+        """What a trained model is made from, besides the packets (or windows) themselves and its teacher."""
         return {
             "model": self._model(model).model_dump(mode="json"),
+            "features": self.config.features.model_dump(),
             "windows": self.config.windows.model_dump(),
             "protocol": self._data(dataset).protocol,
             "seed": seed,
             "code": provenance.code_digest(*FIT_CODE),
         }
+
+    def _require_posture(self, dataset: str, model: str) -> None:
+        """Only where packets are cut into steps here is it known which columns are mean accelerations."""
+        settings = self._model(model)
+        shift = settings.training.posture_shift if isinstance(settings, configuration.Neural) else 0
+        if shift and isinstance(self._data(dataset), configuration.LomappData):
+            raise InputError(
+                f"models.{model}.training.posture_shift: {shift:g}, but datasets.{dataset} comes as windows, and "
+                "nothing says which of their accelerometer columns are means; set it to 0, or use acc_shift"
+            )
 
     def _model(self, model: str) -> configuration.Model:
         if model not in self.config.models:

@@ -47,8 +47,14 @@ def load(config: LomappData, features: Features) -> tuple[list[Steps], tuple[str
     rooms = tuple(np.unique(np.concatenate([location.ravel() for _, _, location in groups.values()])).tolist())
     steps = [_steps(group, *arrays, rooms, features) for group, arrays in groups.items()]
     gateways = tuple(str(i) for i in range(steps[0].rssi.shape[1]))
-    contents = [np.ascontiguousarray(a).tobytes() for arrays in groups.values() for a in arrays]
-    return steps, gateways, rooms, sha256(repr(rooms).encode(), *contents)
+    # the shape is not in the bytes: 20 windows of 10 steps hold what 10 of 20 do
+    parts = [
+        part
+        for arrays in groups.values()
+        for a in arrays
+        for part in (repr(a.shape).encode(), np.ascontiguousarray(a).tobytes())
+    ]
+    return steps, gateways, rooms, sha256(repr(rooms).encode(), *parts)
 
 
 def _array(path: Path) -> np.ndarray:

@@ -1,8 +1,10 @@
-"""Steps and packets on disk, and a cheap way to tell that the data behind them changed."""
+"""Steps and packets on disk, and how to tell that the data behind them changed."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +95,22 @@ def _valid(path: Path, packets: pd.DataFrame, about: dict) -> pd.DataFrame:
         raise InputError(f"{path}: {what}; prepare it again") from None
 
 
-def stamp(data: Data) -> list[tuple[str, int, int]]:
-    """Name, size in bytes and time of change in ns of every file behind a data set; nothing for a simulated one."""
-    return [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in sources.files(data)]
+def stamp(data: Data) -> list[tuple[str, str]]:
+    """Name and SHA-256 of every file behind a data set; nothing for a simulated one.
+
+    No times of change: a copy or another download of the same files is the same data, to the workflow as well.
+    """
+    return [(f.name, _digest(f.absolute(), f.stat().st_size, f.stat().st_mtime_ns)) for f in sources.files(data)]
+
+
+@cache
+def _digest(path: Path, size: int, changed: int) -> str:
+    """Of the contents, read once a process while size and time of change stay; of what cannot be read, none: whoever
+    loads it says why."""
+    try:
+        if not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""

@@ -46,7 +46,11 @@ class Network(nn.Module):
         return 0.0
 
     def objective(self, rssi: torch.Tensor, acc: torch.Tensor, room: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """All that training minimises on a batch, and the scores [B, T, R] that it came from."""
+        """What training minimises on a batch by its defaults, and the scores [B, T, R] that it came from.
+
+        `training.fit` puts the same together itself, for what a configuration can add: weights of rooms, the loss at
+        the last step and a teacher.
+        """
         features = self.features(rssi, acc)
         scores = self.head(features)
         return self.loss(scores, room) + self.auxiliary_loss(features, room), scores

@@ -80,7 +80,10 @@ def heard_alone(rssi: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
 
 
 def of_posture(n_acc: int) -> torch.Tensor:
-    """1 for the columns of mean acceleration, which are gravity's and show how the wrist is held, else 0: [n_acc]."""
+    """1 for the columns of mean acceleration, which are gravity's and show how the wrist is held, else 0: [n_acc].
+
+    n_acc: 6, which packets give, or 0 without an accelerometer; a study refuses columns of another meaning.
+    """
     return torch.tensor([float(name.startswith("mean")) for name in ACC_NAMES[:n_acc]])
 
 

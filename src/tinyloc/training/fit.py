@@ -135,15 +135,15 @@ class _Fit:
         self.training, self.model, self.teaching = training, model.to(self.device), teaching
         self.epochs = training.epochs_over(len(train))
         self.train, self.validation = (Batches.of(windows).to(self.device) for windows in (train, validation))
-        learnt = list(model.parameters())
+        self.learnt = list(model.parameters())
         if teaching:
-            learnt += teaching.to(self.device).parameters()
+            self.learnt += teaching.to(self.device).parameters()
         by_share = training.class_weights == "balanced"
         self.room_weight = balanced(self.train.room, model.head.out_features) if by_share else None
         torch.manual_seed(seed)  # dropout draws from the global generators
         self.shuffle = torch.Generator().manual_seed(seed)
         radam = torch.optim.RAdam(
-            learnt,
+            self.learnt,
             lr=training.learning_rate,
             weight_decay=training.weight_decay,
             decoupled_weight_decay=True,
@@ -189,7 +189,7 @@ class _Fit:
             self.optimiser.zero_grad()
             loss.backward()
             if self.training.gradient_clip:
-                nn.utils.clip_grad_norm_(self.model.parameters(), self.training.gradient_clip)
+                nn.utils.clip_grad_norm_(self.learnt, self.training.gradient_clip)
             self.optimiser.step()
             total += loss.item() * len(rows)
         return total / n_windows

@@ -25,6 +25,9 @@ from tinyloc.training.predictions import Predictions, read_notes, read_predictio
 
 Progress = Callable[[Epoch], None]
 
+HALFWAY = "training.pt"
+"""The checkpoint of a network's fit, until the fold is done."""
+
 
 def train_fold(
     model: config.Model,
@@ -43,14 +46,15 @@ def train_fold(
 
     Leaves in `out`: predictions.npz, and for a network model.pt and history.csv. A fold that has all this of the same
     `making` (anything that decides the weights, in words) is read and not fitted again; one that was half trained
-    is continued.
+    is continued, and one that was trained alone is asked.
     features: what made the steps of the fold; the checkpoint keeps them for whoever has packets.
     teachers: model.pt of the same fold, of every run that the model's `distillation` names, or of every member of an
     ensemble, whose predictions lie beside it.
     Raises InputError: a segment is too short for the windows, or the teacher is missing.
     """
-    done = out / "predictions.npz"
+    done, halfway = out / "predictions.npz", out / HALFWAY
     if done.is_file() and read_notes(done).get("making") == making:
+        halfway.unlink(missing_ok=True)  # of a run that was killed before it could
         return read_predictions(done)[fold.name]
     if isinstance(model, Neural):
         rows = _network(model, fold, windows, features, gateways, rooms, seed, out, teachers, making, progress)
@@ -59,6 +63,7 @@ def train_fold(
     else:
         rows = _baseline(model, fold, windows, gateways, rooms, seed)
     write_predictions(done, {fold.name: rows}, making=making)
+    halfway.unlink(missing_ok=True)  # not before: whoever is killed while the test rows are answered has trained
     return rows
 
 
@@ -129,14 +134,13 @@ def _network(
         model.training,
         seed,
         teaching=_teaching(model, network, train, scaler, teachers, seed) if model.distillation else None,
-        resume=out / "training.pt",
+        resume=out / HALFWAY,
         making=making,
         progress=progress,
     )
     trained = Trained(network, model, scaler, tuple(gateways), tuple(rooms), features, windows.length)
     checkpoint.save(out / "model.pt", trained)
     _write_history(out / "history.csv", history, model.training.choose)
-    (out / "training.pt").unlink()
     return predict_steps(trained, fold.test, windows)
 
 

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from torch.nn import functional as F
 from toy_rooms import GATEWAYS, ROOMS, fold
 
-from tinyloc.config import (, profile
+from tinyloc.config import (
     CnnModel,
     Config,
     Features,
@@ -17,6 +17,7 @@ from tinyloc.config import (, profile
     MlpModel,
     Training,
     Windows,
+    profile,
 )
 from tinyloc.models.feedforward import CNN, MLP
 from tinyloc.models.registry import build, parameters

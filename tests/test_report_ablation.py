@@ -64,7 +64,8 @@ def test_references_say_the_same_as_the_folders_they_were_made_from(tmp_path):
         for seed in (0, 1)
     ]
     for folder in folders:
-        made = dict.fromkeys(("fingerprint", "model", "windows", "origin"), "") | {"provenance": {"commit": "abc"}}
+        made = {"fingerprint": "", "model": {"family": "forest"}, "windows": {}, "origin": ""}
+        made["provenance"] = {"commit": "abc"}
         write_json(folder / "config.json", made)
         write_json(folder / "timing.json", {"seconds": 1})
     files = reference.write(folders, tmp_path / "kept")

@@ -13,6 +13,7 @@ from tinyloc.device import host, qemu, toolchain, windows
 RECORDS = 12
 
 
+@pytest.mark.slow
 def test_many_shapes_agree_to_the_bit(tmp_path):
     """Rows, units and depths around the kernels' blocks of 2, 4 and 16, in one image; full-range and extreme inputs."""
     tiny_model.need(toolchain.CROSS_GCC, toolchain.QEMU, toolchain.HOST_GCC)

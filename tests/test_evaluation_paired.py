@@ -140,7 +140,7 @@ def test_of_means_over_units_not_worse_is_the_paired_t_test():
     assert paired.compare([ours], [theirs]).p_not_worse == pytest.approx(expected, rel=0.05)
 
 
-@pytest.mark.parametrize(("n_units", "pooled"), [(8, False), (8, True), (24, True)])
+@pytest.mark.parametrize(("n_units", "pooled"), [(8, False), (8, True), pytest.param(24, True, marks=pytest.mark.slow)])
 def test_a_model_at_the_margin_is_found_not_worse_as_seldom_as_it_says(n_units, pooled, monkeypatch):
     """Percentiles of a bootstrap alone would find it in 5.5 % of all studies of eight people."""
     monkeypatch.setattr(statistics, "RESAMPLES", 1000)

@@ -14,7 +14,13 @@ from tinyloc.report import budget, comparison, kinds, ram, reference, results, t
 def written(root: Path, entry: str, right: float, seed: int) -> Path:
     """A result folder with what `Study` adds to it."""
     folder = write_result(root, "shib", entry, right, seed)
-    made = {"fingerprint": "one", "provenance": {"commit": "abc"}, "origin": "", "model": {"family": "forest"}, "windows": {}}
+    made = {
+        "fingerprint": "one",
+        "provenance": {"commit": "abc"},
+        "origin": "",
+        "model": {"family": "forest"},
+        "windows": {},
+    }
     (folder / "config.json").write_text(json.dumps(made))
     (folder / "timing.json").write_text(json.dumps({"seconds": 1.0}))
     return write_export(folder, 40_000 + seed, 20_000 - seed) if "." in entry else folder

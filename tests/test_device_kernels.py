@@ -1,6 +1,7 @@
 """The DSP and Helium forms of the integer kernels, in QEMU, against their portable forms here and TFLite Micro."""
 
 import numpy as np
+import pytest
 import tiny_model
 from aot_tools import Micro
 from test_aot_loops import layer_norm

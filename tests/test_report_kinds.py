@@ -14,8 +14,7 @@ from tinyloc.report import budget, comparison, kinds, ram, reference, results, t
 def written(root: Path, entry: str, right: float, seed: int) -> Path:
     """A result folder with what `Study` adds to it."""
     folder = write_result(root, "shib", entry, right, seed)
-    made = {"fingerprint": "one", "origin": "", "model": {"family": "forest"}, "windows": {}}
-    made["provenance"] = {"commit": "abc"}
+    made = {
         "fingerprint": "one",
         "provenance": {"commit": "abc"},
         "origin": "",

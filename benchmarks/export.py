@@ -16,9 +16,8 @@ import torch
 from benchmarks import Table
 from tinyloc.config import ExportKind, Features, MambaModel, MdcsaModel, Model
 from tinyloc.data.windows import Scaler
-from tinyloc.device import arena
 from tinyloc.errors import InputError
-from tinyloc.export import agreement, desktop, flatbuffer, kinds
+from tinyloc.export import agreement, arena, desktop, flatbuffer, kinds
 from tinyloc.export.calibration import Calibration
 from tinyloc.models import registry
 from tinyloc.training.checkpoint import Trained

@@ -35,7 +35,7 @@ N_TAUGHT, N_SEEN, N_TEST = 512, 20, 20
 STREAM = 60
 """Steps of a recording in which a Mamba with a state is tried."""
 TRAINING = Training(batch=32, learning_rate=0.01, schedule="cosine", device="cpu")
-CODE = ("models", "training", "export", "device/arena.py", "config.py")
+CODE = ("models", "training", "export", "config.py")
 ROWS = Path(__file__).parents[1] / "build" / "bench" / "matrix"
 
 

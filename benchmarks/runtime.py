@@ -11,7 +11,7 @@ from benchmarks import Table
 from tinyloc.aot import reader
 from tinyloc.aot.compiler import compile_model
 from tinyloc.device import memory, qemu, windows
-from tinyloc.device.tflm import Tflm
+from tinyloc.export.tflm import Tflm
 
 MODELS = Path(__file__).parents[1] / "tests" / "peers"
 RAM = 64 * 1024

@@ -10,12 +10,12 @@ from tflite_writer import ModelWriter
 
 from tinyloc.config import Features, MambaModel
 from tinyloc.data.windows import Scaler
-from tinyloc.device.tflm import Tflm
 from tinyloc.errors import InputError
 from tinyloc.evaluation.paired import EQUIVALENT
 from tinyloc.export import below_eight, codes, flatbuffer, lookup, mixed_precision
 from tinyloc.export.below_eight import Answers, Run
 from tinyloc.export.codes import Layer
+from tinyloc.export.tflm import Tflm
 from tinyloc.models import registry
 from tinyloc.report import few_bits, words
 from tinyloc.report.figures import few_bits as figures

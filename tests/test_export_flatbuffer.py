@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from tinyloc.device import arena
-from tinyloc.device.tflm import Tflm
 from tinyloc.errors import InputError
-from tinyloc.export import flatbuffer
+from tinyloc.export import arena, flatbuffer
 from tinyloc.export.convert import float_graph
 from tinyloc.export.passes import compacted
 from tinyloc.export.quantise import quantise
 from tinyloc.export.ranges import choose
 from tinyloc.export.scheme import INT8
 from tinyloc.export.simulation import Simulation
+from tinyloc.export.tflm import Tflm
 
 N = 40
 

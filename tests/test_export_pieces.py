@@ -8,9 +8,7 @@ from test_export_twins import N_ACC, N_AP, N_ROOMS, by_torch, perturbed, windows
 
 from tinyloc.config import Features, MdcsaModel
 from tinyloc.data.windows import Scaler
-from tinyloc.device import arena
-from tinyloc.device.tflm import Tflm
-from tinyloc.export import agreement, flatbuffer, kinds, lookup, noise
+from tinyloc.export import agreement, arena, flatbuffer, kinds, lookup, noise
 from tinyloc.export.aware import FakeQuantised
 from tinyloc.export.calibration import Calibration
 from tinyloc.export.convert import float_graph
@@ -21,6 +19,7 @@ from tinyloc.export.quantise import quantise
 from tinyloc.export.ranges import choose
 from tinyloc.export.scheme import INT8, INT16, Ruler, Scheme, is_whole, weight_scales
 from tinyloc.export.simulation import Simulation
+from tinyloc.export.tflm import Tflm
 from tinyloc.models.mdcsa import HEARD_SLOPE, MDCSA, piecewise
 from tinyloc.training.checkpoint import Trained
 

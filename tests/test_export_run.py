@@ -17,11 +17,11 @@ from tinyloc.data.features import Steps
 from tinyloc.data.splits import Fold
 from tinyloc.data.windows import Scaler
 from tinyloc.device import host, windows
-from tinyloc.device.tflm import Tflm
 from tinyloc.errors import InputError
 from tinyloc.export import agreement, desktop, flatbuffer
 from tinyloc.export.card import CARD, Making, leave
 from tinyloc.export.run import Exported, export_fold
+from tinyloc.export.tflm import Tflm
 from tinyloc.files import read_json
 from tinyloc.models import registry
 from tinyloc.training import checkpoint

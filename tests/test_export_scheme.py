@@ -9,7 +9,6 @@ from hypothesis.extra.numpy import arrays
 
 from tinyloc.aot import fixed_point
 from tinyloc.aot.quantise import quantize_multiplier
-from tinyloc.device.tflm import Tflm
 from tinyloc.errors import InputError
 from tinyloc.export import flatbuffer, noise, ranges
 from tinyloc.export.calibration import Calibration
@@ -20,6 +19,7 @@ from tinyloc.export.quantise import quantise
 from tinyloc.export.reach import Reach
 from tinyloc.export.scheme import INT8, INT16, MOST_BIAS, Ruler, Scheme, weight_scales
 from tinyloc.export.simulation import Simulation, fake_quantise, requantised
+from tinyloc.export.tflm import Tflm
 from tinyloc.export.weights import decay, elu_plus_two, inverse, log1p_over, softplus
 
 some = settings(derandomize=True, deadline=None, max_examples=60)

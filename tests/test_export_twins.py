@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from tinyloc.device import arena
-from tinyloc.device.tflm import Tflm
 from tinyloc.errors import InputError
-from tinyloc.export import agreement, flatbuffer, reach
+from tinyloc.export import agreement, arena, flatbuffer, reach
 from tinyloc.export.aware import FakeQuantised
 from tinyloc.export.calibration import Calibration
 from tinyloc.export.convert import float_graph
@@ -18,6 +16,7 @@ from tinyloc.export.quantise import quantise
 from tinyloc.export.ranges import choose
 from tinyloc.export.scheme import INT8, INT16
 from tinyloc.export.simulation import Simulation
+from tinyloc.export.tflm import Tflm
 from tinyloc.models.mamba import Mamba
 from tinyloc.models.mdcsa import MDCSA
 

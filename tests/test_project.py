@@ -1,5 +1,6 @@
 """The repository itself: what its files say of each other, and what a newcomer is told."""
 
+import ast
 import os
 import re
 import shlex
@@ -248,3 +249,19 @@ def test_stages_are_one_job_each_on_slurm(profile: str) -> None:
     assert listed["device"] == runs * len(study.config.devices)
     assert listed["notebook"] == len(NOTEBOOKS)
     assert listed["assemble"] == listed["html"] == listed["book"] == 1
+
+
+ORDER = ("config", "data", "models", "training", "export", "aot", "device", "evaluation", "report", "cli")
+
+
+@pytest.mark.parametrize("package", ORDER[:-1])
+def test_data_flows_one_way(package):
+    """A package imports from those that stand before it in the design, and none that stands behind it."""
+    behind = set(ORDER[ORDER.index(package) + 1 :])
+    root = REPOSITORY / "src" / "tinyloc"
+    files = [root / f"{package}.py"] if (root / f"{package}.py").is_file() else sorted((root / package).rglob("*.py"))
+    for file in files:
+        imported = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)]
+        names = {part for node in imported if node.module for part in node.module.split(".")[1:2]}
+        names |= {a.name for node in imported if node.module == "tinyloc" for a in node.names}
+        assert not names & behind, (file, names & behind)

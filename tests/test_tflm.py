@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinyloc.device.tflm import Tflm
+from tinyloc.export.tflm import Tflm
 
 PEERS = Path(__file__).parent / "peers"
 

@@ -35,7 +35,7 @@ from tinyloc.timing import Clock, costed
 DATA_CODE = ("data",)
 SCORE_CODE = tuple(f"evaluation/{name}.py" for name in ("metrics", "statistics", "delay", "calibration"))
 FIT_CODE = ("config.py", *DATA_CODE, "models", "training", *SCORE_CODE)
-EXPORT_CODE = (*FIT_CODE, "export", "device/tflm.py", "device/arena.py")
+EXPORT_CODE = (*FIT_CODE, "export")
 DEVICE_CODE = ("aot", "device")
 ROBUSTNESS_CODE = (*FIT_CODE, "evaluation/conditions.py", "evaluation/robustness.py")
 

@@ -7,7 +7,7 @@ import numpy as np
 from tinyloc.aot.deployed import Deployed
 from tinyloc.data.packets import Dataset, Recording
 from tinyloc.data.stream import Step, StepStream, Window, WindowStream, play
-from tinyloc.device.tflm import Tflm
+from tinyloc.export.tflm import Tflm
 from tinyloc.models.crf import ONLINE, last_rooms_numpy
 
 NO_ROOM = -1

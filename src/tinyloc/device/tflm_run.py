@@ -150,7 +150,7 @@ def _here(emitted: Emitted, library: Library, folder: Path, ram: int, given: Win
 
 def _wheel(tflite: Path, graph: Graph, given: Windows) -> dict[str, np.ndarray]:
     """Outputs by name, [N, *shape], of TFLite Micro as the wheel of this machine has it."""
-    from tinyloc.device.tflm import Tflm
+    from tinyloc.export.tflm import Tflm
 
     results = Tflm(tflite).run(windows.columns(windows.inputs(graph), given.records), given.reset)
     return {t.name: results[t.name].reshape(-1, *t.shape) for t in windows.outputs(graph)}

@@ -14,13 +14,12 @@ import torch
 from tinyloc import config
 from tinyloc.data.splits import Fold
 from tinyloc.data.windows import cut
-from tinyloc.device import arena
-from tinyloc.device.tflm import Tflm
 from tinyloc.errors import InputError
-from tinyloc.export import calibration, codes, flatbuffer, lookup, mixed_precision
+from tinyloc.export import arena, calibration, codes, flatbuffer, lookup, mixed_precision
 from tinyloc.export.codes import Coded, Layer
 from tinyloc.export.noise import decibels
 from tinyloc.export.simulation import Simulation
+from tinyloc.export.tflm import Tflm
 from tinyloc.files import atomic
 from tinyloc.models.crf import last_rooms_numpy
 from tinyloc.models.mdcsa import MDCSA

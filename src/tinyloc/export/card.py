@@ -10,9 +10,9 @@ import jinja2
 from tinyloc import config, provenance
 from tinyloc.config import ExportKind
 from tinyloc.data.features import ACC_NAMES
-from tinyloc.device.tflm import Port
 from tinyloc.export import desktop
 from tinyloc.export.kinds import INTEGERS
+from tinyloc.export.tflm import Port
 from tinyloc.files import write_json, write_text
 from tinyloc.models.mdcsa import MDCSA
 from tinyloc.training.checkpoint import Trained

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from tinyloc.config import ExportKind
-from tinyloc.device.tflm import Tflm
 from tinyloc.errors import InputError
 from tinyloc.export.native import native_stderr
+from tinyloc.export.tflm import Tflm
 
 MICRO, DESKTOP = "TFLite Micro", "TensorFlow Lite"
 

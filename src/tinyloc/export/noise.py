@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tinyloc.device.tflm import Tflm
 from tinyloc.export import flatbuffer
 from tinyloc.export.calibration import Calibration
 from tinyloc.export.scheme import INT16, KERNELS, Ranges, Ruler, Scheme
 from tinyloc.export.simulation import Simulation
+from tinyloc.export.tflm import Tflm
 
 WIDENED = 0.9
 """Of the noise that rounded activations bring to the scores: the share that a mixed model's int16 tensors take away."""

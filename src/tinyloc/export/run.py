@@ -12,13 +12,12 @@ from tinyloc.config import Aware, ExportKind
 from tinyloc.data.features import Steps, stacked
 from tinyloc.data.splits import Fold
 from tinyloc.data.windows import Windows, cut
-from tinyloc.device import arena
-from tinyloc.device.tflm import Tflm
 from tinyloc.errors import InputError
-from tinyloc.export import agreement, aware, calibration, desktop, flatbuffer, kinds, noise
+from tinyloc.export import agreement, arena, aware, calibration, desktop, flatbuffer, kinds, noise
 from tinyloc.export.calibration import Calibration
 from tinyloc.export.ranges import Method
 from tinyloc.export.scheme import Ranges
+from tinyloc.export.tflm import Tflm
 from tinyloc.files import atomic
 from tinyloc.models.crf import last_rooms_numpy
 from tinyloc.models.mamba import Mamba

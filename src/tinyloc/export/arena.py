@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyloc.device.tflm import interpreter
 from tinyloc.errors import InputError
 from tinyloc.export import flatbuffer
 from tinyloc.export.native import native_stderr
+from tinyloc.export.tflm import interpreter
 
 STEP = 16  # bytes; TFLite Micro aligns to this
 
@@ -36,7 +36,7 @@ def measure(path: Path) -> Arena:
     Raises InputError: `path` is missing or corrupt, or TFLite Micro does not take the model.
     """
     flatbuffer.read(path)
-    command = [sys.executable, "-m", "tinyloc.device.arena", str(path)]
+    command = [sys.executable, "-m", "tinyloc.export.arena", str(path)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise InputError(done.stderr.strip().splitlines()[-1])

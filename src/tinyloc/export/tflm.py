@@ -125,7 +125,7 @@ def interpreter(path: Path, arena: int | None = None) -> runtime.Interpreter:
     """An interpreter of a model that `flatbuffer.read` has found sound.
 
     arena: bytes; by default so many that no model of this project lacks memory. With too few, TFLite Micro may
-    crash the process: `device.arena` is the way to find out how many are enough.
+    crash the process: `export.arena` is the way to find out how many are enough.
     Raises InputError: TFLite Micro does not take the model, with its reason.
     """
     data = path.read_bytes()

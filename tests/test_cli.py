@@ -191,6 +191,12 @@ def test_models_that_cannot_be(tmp_path, models, words):
     refused(tinyloc("train", "-c", path, "-d", "house", "-m", "m"), "mine.yaml", *words)
 
 
+def test_a_configuration_that_has_no_book_says_so_at_once(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nseeds: [0]\ndatasets: {house: {kind: house}}\nmodels: {forest: {family: forest}}\n")
+    refused(tinyloc("reproduce", "-c", path), "the chapters show models called", "--target results")
+
+
 def test_profile_dataset_and_model_that_do_not_exist():
     refused(tinyloc("train", "-c", "quikc", "-d", "house", "-m", "forest"), "quikc", "quick")
     refused(tinyloc("train", "-d", "castle", "-m", "forest"), "castle", "house")

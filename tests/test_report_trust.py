@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from report_tree import ROOMS, SHIB, write_result
 
-from tinyloc.config import Config
+from tinyloc.config import Config, profile
 from tinyloc.errors import InputError
 from tinyloc.evaluation import calibration, delay
 from tinyloc.evaluation.conditions import DEAD, DROPPED, LENGTH
@@ -286,6 +286,20 @@ def test_a_configuration_without_a_part_is_told_in_one_line():
         roles.teacher(configured({"d": {"family": "neighbours"}}))
     with pytest.raises(InputError, match="profile 'p': nothing to compare with"):
         roles.rivals(configured({"b": WIDE}))
+
+
+def test_what_the_chapters_need_is_asked_for_before_anything_runs():
+    roles.require_chapters(profile("quick"))
+    roles.require_chapters(profile("paper"))
+    quick = profile("quick").model_dump(exclude_unset=True)
+    for change, said in (
+        ({"devices": []}, "`devices` names nothing to run on a board"),
+        ({"devices": [], "exports": []}, "model 'student-distilled': profile 'quick' does not export it"),
+        ({"devices": [], "exports": quick["exports"][:1]}, "no Mamba to run along a stream"),
+        ({"models": {"forest": {"family": "forest"}}, "exports": [], "devices": [], "robustness": None}, "lacks neigh"),
+    ):
+        with pytest.raises(InputError, match=said):
+            roles.require_chapters(Config.model_validate({**quick, **change}))
 
 
 def test_settings_were_not_chosen_on_data_that_are_not_there():

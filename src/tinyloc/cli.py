@@ -429,6 +429,10 @@ def reproduce(
     if not snakefile.is_file():
         raise InputError("reproduce: the workflow is in the repository; clone it and run this command inside")
     study = Study.open(config)  # a configuration error is said before anything starts
+    if target == "book":
+        from tinyloc.report import roles
+
+        roles.require_chapters(study.config)
     if Path(config).is_file():
         config = str(Path(config).resolve())  # the workflow runs in the repository, wherever we are
     # The target comes first: Snakemake would take a word after --config for one more setting.

@@ -60,6 +60,24 @@ def of(config: Config) -> Roles:
     )
 
 
+NAMED = ("forest", "neighbours", "teacher", "student", "student-distilled")
+"""Models that chapters 1, 3 and 4 call by these names."""
+
+
+def require_chapters(config: Config) -> None:
+    """Raises InputError: some chapter would find nothing to show; the line says what to add."""
+    without = "or compute without a book (--target results)"
+    if lacking := [name for name in NAMED if name not in config.models]:
+        raise InputError(
+            f"profile {config.name!r}: the chapters show models called {', '.join(NAMED)}, and `models` lacks "
+            f"{', '.join(lacking)}; add it, {without}"
+        )
+    kinds(config, NAMED[-1])
+    stream(config)
+    if not config.devices:
+        raise InputError(f"profile {config.name!r}: `devices` names nothing to run on a board; add one, {without}")
+
+
 def kinds(config: Config, model: str) -> list[str]:
     """What the chapter on quantisation exports of a model: all kinds of the configuration, float32 and int8 among them.
 

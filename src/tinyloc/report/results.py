@@ -108,10 +108,22 @@ def scores(folder: Path) -> np.ndarray:
 
     Raises InputError: the model keeps none (forest, neighbours).
     """
+    return _by_room(folder, "scores", "only neural models leave them")
+
+
+def probabilities(folder: Path) -> np.ndarray:
+    """What the model says is the probability of each room, for every row of `predictions` [N, R] float32.
+
+    Raises InputError: the model gives none (forest, neighbours).
+    """
+    return _by_room(folder, "probability", "not every model gives them")
+
+
+def _by_room(folder: Path, name: str, why: str) -> np.ndarray:
     with _npz(folder / "predictions.npz") as arrays:
-        if "scores" not in arrays:
-            raise InputError(f"{folder / 'predictions.npz'}: holds no scores; only neural models leave them")
-        return arrays["scores"]
+        if name not in arrays:
+            raise InputError(f"{folder / 'predictions.npz'}: holds no {name}; {why}")
+        return arrays[name]
 
 
 def delays(folders: Iterable[Path]) -> pd.DataFrame:
@@ -143,17 +155,6 @@ def restlessness(folders: Iterable[Path]) -> pd.DataFrame:
         return [dict(zip(("said", "was", "steps"), found, strict=True))]
 
     return _gather(folders, rows)
-
-
-def probabilities(folder: Path) -> np.ndarray:
-    """What the model says is the probability of each room, for every row of `predictions` [N, R] float32.
-
-    Raises InputError: the model gives none (forest, neighbours).
-    """
-    with _npz(folder / "predictions.npz") as arrays:
-        if "probability" not in arrays:
-            raise InputError(f"{folder / 'predictions.npz'}: holds no probabilities; not every model gives them")
-        return arrays["probability"]
 
 
 def robustness(paths: Iterable[Path]) -> pd.DataFrame:

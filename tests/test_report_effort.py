@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tinyloc import config
-from tinyloc.config import Config
+from tinyloc.config import Config, profile
 from tinyloc.data.windows import cut
 from tinyloc.models import cost
 from tinyloc.report import effort, workload
@@ -143,12 +143,21 @@ def test_the_nearest_rate_counts() -> None:
     assert effort.match(known, work) is None
 
 
+def test_a_mamba_that_was_measured_before_it_had_forms_is_the_same() -> None:
+    """The authors' sample says nothing of `form`; taken for another network, its students' pace decided."""
+    model = profile("paper").models["mamba"]
+    measured = [rate for rate in effort.read("paper").rates if rate.like == workload._like(model)]
+    assert measured and "form" in workload._like(model.model_copy(update={"form": "window"}))[1]
+
+
 def test_sizes_of_a_family_lie_on_a_line() -> None:
     """Seconds a window = 3 + 2 per MAC, whatever the size; a lone size is taken in proportion."""
     work = replace(of("fit", "student"), macs=1000.0)
     known = [Rate("fit", ("mdcsa", str(macs), ""), macs, 16, 3 / macs + 2) for macs in (10.0, 40.0, 90.0)]
     assert effort.match(known, work)[0].seconds == pytest.approx(3 / 1000 + 2)
     assert effort.match(known[:1], work)[0].seconds == known[0].seconds
+    quick = [replace(rate, seconds=rate.seconds / 30) for rate in known]  # of students, whose work is their teachers'
+    assert effort.match([*quick, *known], work)[0].seconds == pytest.approx(3 / 1000 + 2)
     falling = [replace(known[0], seconds=9.0), replace(known[1], seconds=1.0)]  # no time is less than none
     assert effort.match(falling, work)[0].seconds > 0
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from report_tree import write_result
 
+from tinyloc.config import Config
 from tinyloc.errors import InputError
 from tinyloc.report import reference, tables
 
@@ -164,3 +165,19 @@ def test_references_alone_are_a_row_a_model_and_a_column_a_data_set(kept: Path) 
 
 def test_a_page_gets_a_row_though_nothing_has_a_reference(kept: Path) -> None:
     assert len(tables.reference(reference.beside([], reference.read("quick")))) == 1
+
+
+def test_how_much_of_a_profile_was_computed(kept: Path) -> None:
+    config = Config.model_validate(
+        {
+            "name": "p",
+            "seeds": [0, 1, 2],
+            "datasets": {name: {"kind": "house"} for name in ("shib", "house")},
+            "models": {name: {"family": "forest"} for name in ("good", "other", "third")},
+        }
+    )
+    said = reference.computed(config, reference.read("quick"))
+    assert said == (
+        "That is 1 of the 6 pairs of a data set and a model that the profile trains: teacher, with 2 of its 3 seeds."
+    )
+    assert reference.computed(config, []) == "None of it was computed."

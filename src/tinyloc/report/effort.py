@@ -104,11 +104,16 @@ def match(known: Iterable[Rate], work: Work) -> tuple[Rate, str] | None:
 
 
 def _along_sizes(family: Sequence[Rate], nearest: Rate, macs: float) -> Rate:
-    """What a family's rate comes to at another size; that of the nearest where there is one size alone."""
-    sizes = np.array([rate.macs for rate in family])
-    if np.ptp(sizes) == 0:
+    """What a family's rate comes to at another size; that of the nearest where there is one size alone.
+
+    Of several of one size the dearest is taken, as everywhere: a student's work has its teacher's in it, which is large
+    and quickly done, so that what students take for a unit of work says little of the network alone.
+    """
+    dearest = pd.DataFrame([(rate.macs, rate.seconds) for rate in family]).groupby(0)[1].max()
+    if len(dearest) == 1:
         return nearest
-    window = np.array([rate.seconds for rate in family]) * sizes
+    sizes = dearest.index.to_numpy(float)
+    window = dearest.to_numpy() * sizes
     # relative errors count, or the largest network would decide alone
     (fixed, each), _ = nnls(np.column_stack([np.ones_like(sizes), sizes]) / window[:, None], np.ones(len(sizes)))
     return replace(nearest, macs=macs, seconds=float(fixed / macs + each))

@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
-from tinyloc.config import Model
+from tinyloc.config import Config, Model
 from tinyloc.errors import InputError
 from tinyloc.evaluation import paired, statistics
 from tinyloc.files import read_json, sha256, shipped, write_json
 from tinyloc.report import comparison, results, tables
+from tinyloc.report.numbers import counted, span
 
 FORMAT = 1
 COLUMNS = (
@@ -309,6 +310,18 @@ def shown(references: Sequence[Reference]) -> pd.DataFrame:
         for entry in dict.fromkeys(r.entry for r in references)
     ]
     return pd.DataFrame(rows or [{"model": "–", "macro F1 (%)": "–"}])
+
+
+def computed(config: Config, references: Sequence[Reference]) -> str:
+    """Markdown: how much of a profile the references hold."""
+    if not references:
+        return "None of it was computed."
+    models = ", ".join(dict.fromkeys(r.entry for r in references))
+    seeds = span(len(r.seeds) for r in references)
+    return (
+        f"That is {len(references)} of the {len(config.datasets) * len(config.models)} pairs of a data set and a model "
+        f"that the profile trains: {models}, with {seeds} of its {counted(len(config.seeds), 'seed')}."
+    )
 
 
 def _score(reference: Reference) -> dict[str, float]:

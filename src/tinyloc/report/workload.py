@@ -206,6 +206,8 @@ def _like(model: Model, kind: str = "") -> tuple[str, str, str]:
     settings.pop("decide", None)  # either answer is a moment's work beside the network's
     if not settings.get("rssi_bins"):
         settings.pop("rssi_bins", None)  # rates that were measured before there was the key say nothing of it
+    if settings.get("form") == "stream":
+        settings.pop("form")  # nor of this one
     return model.family, json.dumps(settings, sort_keys=True), kind
 
 
